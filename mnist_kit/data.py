@@ -7,7 +7,7 @@ __all__ = ['MNIST_SHA256', 'SOURCES', 'find_mnist', 'read_mnist', 'download_mnis
            'load_source', 'to_image', 'DigitDataset', 'as_dataset', 'DigitDL', 'translate_mat', 'RandomAffine',
            'device_for', 'dls_of', 'dls_for', 'empty_dls']
 
-# %% ../nbs/01_data.ipynb #74c0897f
+# %% ../nbs/01_data.ipynb #f29c2e29
 import gzip, hashlib, os, random, socket, tempfile
 from functools import partial
 from itertools import islice
@@ -23,7 +23,7 @@ from .spec import *
 from fastai.torch_core import default_device, TitledStr, TensorCategory, TensorImageBW
 from fastai.data.core import TfmdDL, DataLoaders
 from fastai.data.external import fastai_path
-from fastai.data.transforms import IntToFloatTensor, Normalize
+from fastai.data.transforms import CategoryMap, IntToFloatTensor, Normalize
 from fastai.vision.core import PILImageBW
 from fastai.vision.augment import AffineCoordTfm, PadMode, affine_mat, rotate_mat, t0, t1
 import fastai.vision.data  # show_batch of images
@@ -36,7 +36,7 @@ MNIST_SHA256 = {
     't10k-images-idx3-ubyte':  '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
     't10k-labels-idx1-ubyte':  'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'}
 
-# %% ../nbs/01_data.ipynb #06013393
+# %% ../nbs/01_data.ipynb #d41c851d
 def find_mnist(
     folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
 )->dict:             # the path of each of the four files
@@ -49,10 +49,10 @@ def find_mnist(
     files = {name: find(name) for name in MNIST_SHA256}
     missing = [name for name,p in files.items() if p is None]
     expect(not missing, f'MNIST folder {str(folder)!r} without {", ".join(missing)}',
-          f'the four files {", ".join(MNIST_SHA256)}, each as it is or with .gz')
+           f'the four files {", ".join(MNIST_SHA256)}, each as it is or with .gz')
     return files
 
-# %% ../nbs/01_data.ipynb #5bb5ec3a
+# %% ../nbs/01_data.ipynb #16934eda
 def read_mnist(
     path:Path,  # an IDX file of MNIST, raw or gzipped
     name:str    # which of the four it should be: a key of `MNIST_SHA256`
@@ -65,8 +65,9 @@ def read_mnist(
     found = hashlib.sha256(content).hexdigest()
     other = [k for k,v in MNIST_SHA256.items() if v==found and k!=name]
     expect(not other, f'{str(path)!r} holds {"".join(other)}', f'{name}; give the files their own names back')
-    expect(found==MNIST_SHA256[name], f'{str(path)!r} ({len(content):,} bytes unpacked, SHA-256 {found[:12]}…) is damaged or not MNIST',
-          f'the content with SHA-256 {MNIST_SHA256[name][:12]}…; {todo}')
+    expect(found==MNIST_SHA256[name],
+           f'{str(path)!r} ({len(content):,} bytes unpacked, SHA-256 {found[:12]}…) is damaged or not MNIST',
+           f'the content with SHA-256 {MNIST_SHA256[name][:12]}…; {todo}')
     shape,header = ((-1, IMAGE_SIZE, IMAGE_SIZE), 16) if 'images' in name else ((-1,), 8)
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
 
@@ -93,11 +94,11 @@ def download_mnist(
                          'or point MNIST_KIT_DATA at a folder with the four files, or use source digits') from e
     finally: socket.setdefaulttimeout(old)
 
-# %% ../nbs/01_data.ipynb #9225b5f9
+# %% ../nbs/01_data.ipynb #afbc9071
 def load_mnist(
     download:bool=True  # fetch it if it is not there?
 )->tuple:               # ((images, labels), (images, labels)) for training and test, all uint8
-    "MNIST from `MNIST_KIT_DATA` if that is set, else from fastai's data folder. Raises `InputError` if it cannot be had intact."
+    "MNIST from `MNIST_KIT_DATA` if that is set, else from fastai's data folder. Raises `InputError` unless intact."
     folder = os.environ.get('MNIST_KIT_DATA')
     if folder is not None:
         expect(folder.strip(), "MNIST_KIT_DATA=''", 'a folder with the four files of MNIST; or unset it')
@@ -159,7 +160,7 @@ def load_source(
             return 'digits',*load_digits()
     return 'mnist',*load_mnist(download=False)
 
-# %% ../nbs/01_data.ipynb #4a898ebb
+# %% ../nbs/01_data.ipynb #6b6798f7
 def to_image(
     o  # a 28×28 image: PIL image, path of an image file, or array or tensor of uint8, (28, 28) or (1, 28, 28)
 )->Tensor:  # uint8 (28, 28), bright digit on black
@@ -171,15 +172,16 @@ def to_image(
     if isinstance(o, Image.Image): o = np.array(o.convert('L'))
     expect(isinstance(o, (np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
     o = torch.as_tensor(o)
-    expect(o.dtype==torch.uint8, f'image of {str(o.dtype).replace("torch.","")}', f'{want}; pixels in 0..1 become bytes by (x*255).round()')
+    expect(o.dtype==torch.uint8, f'image of {str(o.dtype).removeprefix("torch.")}',
+           f'{want}; pixels in 0..1 become bytes by (x*255).round()')
     shape = tuple(o.shape)
     expect(shape in ((IMAGE_SIZE,IMAGE_SIZE), (1,IMAGE_SIZE,IMAGE_SIZE)), f'image of shape {shape}', want)
     return o.reshape(IMAGE_SIZE,IMAGE_SIZE)
 
-# %% ../nbs/01_data.ipynb #fb044867
+# %% ../nbs/01_data.ipynb #91314487
 class DigitDataset:
-    "Images and labels as two tensors on one device. An index gives an (image, label) pair, a tensor of indices a batch of them."
-    n_inp,c,vocab = 1,CLASSES,[str(i) for i in range(CLASSES)]
+    "Images and labels as tensors on one device. An index gives an (image, label) pair, a tensor of indices a batch."
+    n_inp,c,vocab = 1,CLASSES,CategoryMap([str(i) for i in range(CLASSES)])
     def __init__(self,
         images:Tensor,         # uint8 (n, 28, 28) or (n, 1, 28, 28)
         labels:Tensor|None,    # integers (n,); None: there are none
@@ -207,9 +209,9 @@ class DigitDataset:
     def new(self, images, labels): return type(self)(images, labels, self.source, self.split_idx)
     def new_empty(self): return self.new(self.images[:0], None if self.labels is None else self.labels[:0])
 
-# %% ../nbs/01_data.ipynb #e7501ce7
+# %% ../nbs/01_data.ipynb #27acf9d6
 def as_dataset(
-    items,             # a `DigitDataset`, or a list of images or of (image, label) pairs, images as `to_image` takes them
+    items,             # a `DigitDataset`, or a list of images, as `to_image` takes them, or of (image, label) pairs
     like:DigitDataset  # whose device, and whether it is augmented, the new one takes over
 )->DigitDataset:
     "`items` as a dataset. Raises `InputError`, see `to_image`."
@@ -222,11 +224,12 @@ def as_dataset(
     ds.to(like.images.device)
     return ds
 
-# %% ../nbs/01_data.ipynb #cf5aaecc
+# %% ../nbs/01_data.ipynb #4a9a71cf
 class DigitDL(TfmdDL):
     "A `TfmdDL` over a `DigitDataset`: a batch is one index operation on the device."
     def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):
-        super().__init__(dataset, bs=bs, num_workers=0, device=device, **kwargs)  # workers would only copy what is there already
+        # no worker processes, whatever is asked for: they would only copy what is there already
+        super().__init__(dataset, bs=bs, num_workers=0, device=device, **kwargs)
         if device is not None: dataset.to(device)
 
     def to(self, device):
@@ -248,30 +251,35 @@ class DigitDL(TfmdDL):
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(None if dataset is None else as_dataset(dataset, self.dataset), cls, **kwargs)
 
-# %% ../nbs/01_data.ipynb #4db75c7d
+# %% ../nbs/01_data.ipynb #77beabd6
 def translate_mat(
-    x:Tensor,            # images (n, c, h, w)
-    max_translate:float  # fraction of the side; uniform in ±max_translate for each image and axis
-)->Tensor:               # (n, 3, 3)
+    x:Tensor,             # images (n, c, h, w)
+    max_translate:float,  # fraction of the side; uniform in ±max_translate for each image and axis
+    draw=None             # (right, down) as fractions, in place of random ones: two numbers, or two tensors (n,)
+)->Tensor:                # (n, 3, 3)
     "Matrices of random translations, right and down where the draw is positive."
-    dx,dy = x.new_empty(2, len(x)).uniform_(-max_translate, max_translate)
+    random = x.new_empty(2, len(x)).uniform_(-max_translate, max_translate)
+    dx,dy = random if draw is None else (torch.zeros_like(random[0])+d for d in draw)
     return affine_mat(t1(dx), t0(dx), -2*dx,
                       t0(dy), t1(dy), -2*dy)
 
-# %% ../nbs/01_data.ipynb #2fb1d7e7
+# %% ../nbs/01_data.ipynb #80a151ee
 class RandomAffine(AffineCoordTfm):
-    "On training batches: a random rotation, then a random translation, of each image, in one sampling. Elsewhere: nothing."
+    "In training, a random rotation, then a random translation, of each image, sampled once. In validation, nothing."
     def __init__(self,
-        max_rotate:float=0.,    # degrees, uniform in ±max_rotate for each image
-        max_translate:float=0.  # fraction of the side, uniform in ±max_translate for each image and axis
+        max_rotate:float=0.,     # degrees, uniform in ±max_rotate for each image
+        max_translate:float=0.,  # fraction of the side, uniform in ±max_translate for each image and axis
+        draw_rotate=None,        # degrees, counter-clockwise, in place of random ones: a number, or one for each image
+        draw_translate=None      # see `translate_mat`
     ):
-        super().__init__(aff_fs=[partial(rotate_mat, max_deg=max_rotate, p=1.), partial(translate_mat, max_translate=max_translate)],
+        super().__init__(aff_fs=[partial(rotate_mat, max_deg=max_rotate, p=1., draw=draw_rotate),
+                                 partial(translate_mat, max_translate=max_translate, draw=draw_translate)],
                          pad_mode=PadMode.Zeros, align_corners=False)
     def before_call(self, b, split_idx):
         if split_idx!=1: super().before_call(b, split_idx)
         self.do = split_idx!=1
 
-# %% ../nbs/01_data.ipynb #b163e8d8
+# %% ../nbs/01_data.ipynb #0247ac33
 def device_for(
     device:str|torch.device|None=None  # 'cpu', 'cuda', 'cuda:1', 'mps' …; None: fastai's default device
 )->torch.device:
@@ -279,10 +287,10 @@ def device_for(
     if device is None: return default_device()
     try: return torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as e:
-        raise InputError(f'device {str(device)!r} cannot be used here ({str(e).splitlines()[0]}): expected one that PyTorch finds, '
-                         f'such as {str(default_device())!r}') from e
+        raise InputError(f'device {str(device)!r} cannot be used here ({str(e).splitlines()[0]}): '
+                         f'expected one that PyTorch finds, such as {str(default_device())!r}') from e
 
-# %% ../nbs/01_data.ipynb #c9d34e98
+# %% ../nbs/01_data.ipynb #6a860e88
 def dls_of(
     train:DigitDataset,   # to train on
     *others:DigitDataset, # to validate on, and perhaps to test on
@@ -299,7 +307,8 @@ def dls_of(
     train.split_idx = 0
     dl = DigitDL(train, bs=recipe.bs, shuffle=True, after_batch=tfms, device=device)
     if seed is not None: dl.rng = random.Random(seed)
-    return DataLoaders(dl, *[DigitDL(o, bs=val_bs, after_batch=tfms, device=device) for o in others], path=path, device=device)
+    others = [DigitDL(o, bs=val_bs, after_batch=tfms, device=device) for o in others]
+    return DataLoaders(dl, *others, path=path, device=device)
 
 def dls_for(
     recipe:Recipe,      # batch size and augmentation

@@ -30,12 +30,12 @@ from fastai.torch_core import set_seed
 from fastcore.basics import patch
 import fastai.callback.fp16, fastai.vision.learner  # to_fp16, and show_results of images
 
-# %% ../nbs/03_learner.ipynb #020e4553
+# %% ../nbs/03_learner.ipynb #bd4b2729
 class NLLLossFlat(BaseLoss):
-    "Negative log-likelihood of log-probabilities (n, classes), for labels (n,). Its activation gives probabilities, its decodes the likeliest class."
+    "Negative log-likelihood of log-probabilities (n, classes) for labels (n,)."
     def __init__(self, *args, axis=-1, **kwargs): super().__init__(nn.NLLLoss, *args, axis=axis, **kwargs)
-    def decodes(self, x): return x.argmax(dim=self.axis)
-    def activation(self, x): return x.exp()
+    def decodes(self, x):    return x.argmax(dim=self.axis)  # the likeliest class
+    def activation(self, x): return x.exp()                  # probabilities
 
 # %% ../nbs/03_learner.ipynb #d6671fb6
 def sgd(
@@ -44,23 +44,24 @@ def sgd(
     "PyTorch's SGD with the momentum and the coupled weight decay of `recipe`, for every parameter."
     return partial(OptimWrapper, opt=torch.optim.SGD, momentum=recipe.mom, weight_decay=recipe.wd)
 
-# %% ../nbs/03_learner.ipynb #2b6c3d30
+# %% ../nbs/03_learner.ipynb #7de6cfdf
 class NonFiniteLossError(ArithmeticError):
     "The loss became infinite or NaN."
     def __init__(self, message): self.message = message
     def __str__(self): return self.message  # not `args`: fastai rewrites those of whatever a callback raises
 
 class StopOnNonFinite(Callback):
-    "Raises `NonFiniteLossError` at the first batch whose training loss is infinite or NaN, before the weights are touched."
+    "Raises `NonFiniteLossError` at the first training batch whose loss is infinite or NaN, before its step."
     run_valid = False
     def before_fit(self): self.run = not hasattr(self.learn, 'lr_finder')
     def after_loss(self):
         if self.loss.isfinite(): return
         lr = self.opt.hypers[-1]['lr']
-        raise NonFiniteLossError(f'the loss is {self.loss.item()} in epoch {self.epoch+1}, batch {self.iter+1}, at learning rate {lr:.3g}: '
-                                 'expected a finite number; train again with a lower learning rate')
+        raise NonFiniteLossError(f'the loss is {self.loss.item()} in epoch {self.epoch+1}, batch {self.iter+1}, '
+                                 f'at learning rate {lr:.3g}: expected a finite number; '
+                                 'train again with a lower learning rate')
 
-# %% ../nbs/03_learner.ipynb #b0255e2d
+# %% ../nbs/03_learner.ipynb #fbcc70ed
 def make_model(
     model:str|type|nn.Module  # 'model1', 'model2' or 'model3', a class without required arguments, or a module
 )->nn.Module:
@@ -69,8 +70,10 @@ def make_model(
     if isinstance(model, type) and issubclass(model, nn.Module):
         try: model = model()
         except TypeError as e:
-            raise InputError(f'class {model.__name__} ({e}): expected one that needs no arguments; or give an instance of it') from e
-    expect(isinstance(model, nn.Module), f'{model!r} as a model', f"one of {', '.join(MODELS)}, an nn.Module, or a class of one")
+            raise InputError(f'class {model.__name__} ({e}): expected one that needs no arguments; '
+                             'or give an instance of it') from e
+    expect(isinstance(model, nn.Module), f'{model!r} as a model',
+           f"one of {', '.join(MODELS)}, an nn.Module, or a class of one")
     return model
 
 def recipe_for(
@@ -79,15 +82,15 @@ def recipe_for(
     "The assignment's recipe for its own models; Model 3's for any other."
     return next((SPECS[k].recipe for k,cls in MODELS.items() if type(model) is cls), MODEL3.recipe)
 
-# %% ../nbs/03_learner.ipynb #c975a48b
+# %% ../nbs/03_learner.ipynb #83b0a1bf
 def learner_for(
     model:str|type|nn.Module='model3',  # a name, a class or a module, see `make_model`
-    dls:DataLoaders|None=None,          # any fastai `DataLoaders` of such images; None: `dls_for` the recipe and the four arguments that follow it
+    dls:DataLoaders|None=None,          # any fastai `DataLoaders` of such images; None: `dls_for` what follows
     recipe:Recipe|None=None,            # None: see `recipe_for`
     source:str='auto',                  # 'mnist', 'digits' or 'auto', see `load_source`
     holdout:int=0,                      # training images set aside for validation; 0: validate on the test images
     device=None,                        # see `device_for`
-    seed:int|None=None,                 # makes all that follows reproducible: sets the seeds of Python, NumPy and PyTorch
+    seed:int|None=None,                 # makes what follows reproducible: seeds Python, NumPy and PyTorch
     cbs=None,                           # further callbacks
     loss_func=None,                     # for a module that does not return log-probabilities; None: `NLLLossFlat`
     **kwargs                            # to fastai's `Learner`
@@ -104,7 +107,7 @@ def learner_for(
     learn.recipe = recipe
     return learn
 
-# %% ../nbs/03_learner.ipynb #715488e6
+# %% ../nbs/03_learner.ipynb #1e628f44
 @patch
 def fit_recipe(self:Learner,
     epochs:int|None=None,  # None: as many as the recipe says; a one-cycle is stretched or squeezed to fit
@@ -113,21 +116,22 @@ def fit_recipe(self:Learner,
     "Train by the recipe that `learner_for` put into `self.recipe`."
     r = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
     if r.lr_max is None: self.fit(r.epochs, r.lr, cbs=cbs, reset_opt=True)
-    else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms, cbs=cbs, reset_opt=True)
+    else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
+                             cbs=cbs, reset_opt=True)
 
-# %% ../nbs/03_learner.ipynb #5c0035b5
+# %% ../nbs/03_learner.ipynb #44797a24
 class EpochRows(Callback):
-    "After each epoch, calls `on_row` with a dict: epoch (from 1), loss and accuracy for training and validation, and the seconds it took."
+    "After each epoch, calls `on_row` with a dict: epoch (from 1), loss and accuracy of both sets, and seconds."
     order = 55  # after the Recorder has its values
     def __init__(self, on_row): self.on_row = on_row
     def before_epoch(self): self.started = time.perf_counter()
     def after_epoch(self):
-        names = self.recorder.metric_names[1:-1]
-        self.on_row(dict(epoch=self.epoch+1, **dict(zip(names, self.recorder.values[-1])), seconds=round(time.perf_counter()-self.started, 3)))
+        values = dict(zip(self.recorder.metric_names[1:-1], self.recorder.values[-1]))
+        self.on_row(dict(epoch=self.epoch+1, **values, seconds=round(time.perf_counter()-self.started, 3)))
 
-# %% ../nbs/03_learner.ipynb #98c26b2c
+# %% ../nbs/03_learner.ipynb #03f1e441
 class StopWhen(Callback):
-    "Ends the fit after the first batch, of training or validation, at whose end `asked()` is true; then `where` says which one that was."
+    "Ends the fit after the first batch, of training or validation, at whose end `asked()` is true; `where` says which."
     order = 80  # last of all
     def __init__(self, asked): self.asked,self.where = asked,None
     def after_batch(self):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Model1', 'Model2', 'Model3', 'leaves', 'describe',
-           'windows', 'summary']
+           'windows', 'layer_infos', 'summary']
 
 # %% ../nbs/02_models.ipynb #0d4c3fd2
 from collections import OrderedDict
@@ -39,9 +39,9 @@ def log_softmax():
     "(n, 10, 1, 1) to log-probabilities (n, 10)."
     return nn.Sequential(nn.Flatten(), nn.LogSoftmax(dim=1))
 
-# %% ../nbs/02_models.ipynb #078a49fa
+# %% ../nbs/02_models.ipynb #83da9f81
 class Model1(nn.Sequential):
-    "Baseline: batch normalisation, and a 7×7 convolution as the classifier. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
+    "Baseline: a 7×7 convolution as the classifier. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
         super().__init__(OrderedDict(
             conv1       = conv_bn_relu( 1,  4),        #  4×26×26
@@ -55,9 +55,9 @@ class Model1(nn.Sequential):
             classifier  = conv(10, 10, ks=7),          # 10× 1× 1
             log_softmax = log_softmax()))              # 10
 
-# %% ../nbs/02_models.ipynb #82cf3c36
+# %% ../nbs/02_models.ipynb #cf23b9dd
 class Model2(nn.Sequential):
-    "Regularised: dropout twice, and average pooling in place of the large convolution. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
+    "Regularised: dropout twice, average pooling at the end. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self,
         dropout:float=MODEL2.dropout  # probability that a value is set to zero while training
     ):
@@ -74,9 +74,9 @@ class Model2(nn.Sequential):
             gap         = nn.AvgPool2d(5),                                                 # 10× 1× 1
             log_softmax = log_softmax()))                                                  # 10
 
-# %% ../nbs/02_models.ipynb #7f5ad506
+# %% ../nbs/02_models.ipynb #381e3561
 class Model3(nn.Sequential):
-    "Optimised: ReLU before batch normalisation, light dropout once, global average pooling. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
+    "Optimised: light dropout once, global average pooling. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self,
         dropout:float=MODEL3.dropout  # probability that a value is set to zero while training
     ):
@@ -117,7 +117,7 @@ def describe(
         return type(m).__name__
     return ' → '.join(one(m) for m in leaves(model))
 
-# %% ../nbs/02_models.ipynb #342cdb9c
+# %% ../nbs/02_models.ipynb #6eb2c3ef
 def windows(
     layer:nn.Module, # convolution, pooling, or anything else
     size:int         # height of the layer's input
@@ -127,25 +127,35 @@ def windows(
         out = layer.output_size if isinstance(layer.output_size, int) else layer.output_size[0]
         return size-out+1,1
     if not isinstance(layer, (nn.Conv2d,nn.MaxPool2d,nn.AvgPool2d)): return 1,1
-    k,s,d = (o if isinstance(o, int) else o[0] for o in (layer.kernel_size, layer.stride, getattr(layer, 'dilation', 1)))
+    sizes = (layer.kernel_size, layer.stride, getattr(layer, 'dilation', 1))
+    k,s,d = (o if isinstance(o, int) else o[0] for o in sizes)
     return (k-1)*d+1,s
 
-# %% ../nbs/02_models.ipynb #27906b1d
+# %% ../nbs/02_models.ipynb #47b13542
+def layer_infos(
+    model:nn.Module,
+    input_size:tuple
+)->list: # of torchinfo's `LayerInfo`, in the order in which the layers are run
+    "What torchinfo finds when it runs `model` on one image, in evaluation mode."
+    device = next(model.parameters()).device
+    return torchinfo.summary(model, (1,*input_size), depth=99, verbose=0, mode='eval', device=device).summary_list
+
 def summary(
-    model:nn.Module,            # one of the three, or any chain of layers
-    input_size=(1,28,28)        # channels, height and width of an image
-)->pd.DataFrame:
-    """One row per stage (a direct child of `model`) and a total: layers, output shape of one image, trainable parameters, receptive field in pixels, and
-    multiply-accumulates. The receptive field is that of layers passed one after the other; what `forward` does without a module is not seen."""
-    infos = torchinfo.summary(model, (1,*input_size), depth=99, verbose=0, mode='eval', device=next(model.parameters()).device).summary_list
+    model:nn.Module,      # one of the three, or any chain of layers
+    input_size=(1,28,28)  # channels, height and width of an image
+)->pd.DataFrame:          # stage, layers, output shape, trainable parameters, receptive field in pixels, and macs
+    "One row per stage (direct child of `model`), and a total. What `forward` does without a module is not seen."
     rows,field,jump = [],1,1
-    for o in infos[1:]:
-        if o.depth==1: rows.append(dict(stage=o.var_name, layers=describe(o.module), output='×'.join(map(str, o.output_size[1:])),
-                                        parameters=o.trainable_params, receptive_field=field, macs=0))
+    for o in layer_infos(model, input_size)[1:]:
+        if o.depth==1:
+            shape = '×'.join(str(n) for n in o.output_size[1:])
+            rows.append(dict(stage=o.var_name, layers=describe(o.module), output=shape, parameters=o.trainable_params,
+                             receptive_field=field, macs=0))
         if not o.is_leaf_layer: continue
         k,s = windows(o.module, o.input_size[-1])
         field,jump = field+(k-1)*jump,jump*s
         rows[-1]['receptive_field'] = field
         if isinstance(o.module, (nn.Conv2d,nn.Linear)): rows[-1]['macs'] += o.macs
-    total = dict(stage='total', layers='', output='', parameters=infos[0].trainable_params, receptive_field=field, macs=sum(r['macs'] for r in rows))
-    return pd.DataFrame(rows+[total]).set_index('stage')
+    sums = {k: sum(r[k] for r in rows) for k in ('parameters','macs')}
+    total = dict(stage='total', layers='', output='', receptive_field=field, **sums)
+    return pd.DataFrame([*rows, total]).set_index('stage')

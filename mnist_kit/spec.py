@@ -33,7 +33,7 @@ def expect(
     "Raise an `InputError` saying what was given and what was expected, unless `ok`."
     if not ok: raise InputError(f"{given}: expected {expected}")
 
-# %% ../nbs/00_spec.ipynb #c84f536c
+# %% ../nbs/00_spec.ipynb #70d632c1
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained. Raises `InputError` for values that no training can use."
@@ -60,7 +60,7 @@ class Recipe:
         expect(0<=self.mom<1, f'mom={self.mom}', 'at least 0 and below 1')
         expect(isfinite(self.wd) and self.wd>=0, f'wd={self.wd}', 'a number, at least 0')
         expect(0<=self.max_rotate<=180, f'max_rotate={self.max_rotate}', 'degrees, from 0 to 180')
-        expect(0<=self.max_translate<1, f'max_translate={self.max_translate}', 'a fraction of the side, at least 0 and below 1')
+        expect(0<=self.max_translate<1, f'max_translate={self.max_translate}', 'a fraction, at least 0 and below 1')
 
 # %% ../nbs/00_spec.ipynb #a7a3082f
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ MODEL2 = ModelSpec(
     reported=Reported(params='~6,000', train_acc=0.9900, test_acc=0.9899, epochs=15,
                       how='one run of 15 epochs; the best epoch, picked on the test images'))
 
-# %% ../nbs/00_spec.ipynb #2624968e
+# %% ../nbs/00_spec.ipynb #3e0c388f
 MODEL3 = ModelSpec(
     name='model3', title='Optimized Performance', params=7_416, dropout=0.05,
     target=('99.4 % test accuracy with fewer than 8,000 parameters in 15 epochs',
@@ -151,7 +151,8 @@ MODEL3 = ModelSpec(
             Stage('log_softmax', 'Flatten → LogSoftmax',                          (10,))),
     recipe=Recipe(epochs=20, lr=0.01, lr_max=0.05, wd=1e-4, max_rotate=7., max_translate=0.1),
     reported=Reported(params='~7,000', train_acc=0.9906, test_acc=0.9950, epochs=15,
-                      how='one run, read at epoch 15 of a 20-epoch one-cycle schedule that was cut short; picked on the test images'))
+                      how='one run, read at epoch 15 of a 20-epoch one-cycle schedule that was cut short; '
+                          'the best epoch, picked on the test images'))
 
 # %% ../nbs/00_spec.ipynb #ba1840ab
 SPECS = {o.name:o for o in (MODEL1, MODEL2, MODEL3)}

@@ -1,0 +1,66 @@
+"What several tests share: where MNIST is, small learners, and the command line."
+
+import os
+
+os.environ.setdefault('MPLBACKEND', 'Agg')
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_kit.data import find_mnist, load_mnist
+from mnist_kit.learner import learner_for
+from mnist_kit.spec import InputError
+from fastai.data.external import fastai_path
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope='session')
+def mnist_folder():
+    "The folder of a copy of MNIST that is already here; skips the test if there is none."
+    folder = os.environ.get('MNIST_KIT_DATA') or fastai_path('data')
+    try:
+        find_mnist(folder)
+    except InputError as e:
+        pytest.skip(f'needs MNIST: {e}')
+    return Path(folder)
+
+
+@pytest.fixture(scope='session')
+def mnist(mnist_folder):
+    "MNIST as ((images, labels), (images, labels))."
+    return load_mnist(download=False)
+
+
+@pytest.fixture
+def no_data(monkeypatch, tmp_path):
+    "A machine without MNIST and without a network: an empty home, and mirrors that refuse to answer."
+    from torchvision.datasets import MNIST
+
+    monkeypatch.delenv('MNIST_KIT_DATA', raising=False)
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path / 'fastai'))
+    monkeypatch.setattr(MNIST, 'mirrors', ['http://127.0.0.1:9/'])
+    return tmp_path
+
+
+def quiet(learn):
+    "`learn` without progress bar and without table."
+    learn.remove_cb(learn.progress)
+    learn.logger = lambda *a: None
+    return learn
+
+
+@pytest.fixture(scope='session')
+def trained():
+    "Model 1 after two epochs on scikit-learn's digits."
+    learn = quiet(learner_for('model1', source='digits', seed=0))
+    learn.fit_recipe(epochs=2)
+    return learn
+
+
+def run_python(*args, **kwargs):
+    "A Python of its own, with the output as text."
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=300, **kwargs)

@@ -1,0 +1,384 @@
+"Sources of digits, and batches of them: normalised, shuffled, and for Model 3 rotated by ±7° and shifted by ±10 %."
+
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.functional as TF
+from fastai.torch_core import TensorImageBW
+from torchvision.datasets import MNIST
+from torchvision.transforms import InterpolationMode
+
+from mnist_kit import data
+from mnist_kit.data import (
+    DigitDataset,
+    RandomAffine,
+    dls_for,
+    dls_of,
+    download_mnist,
+    load_digits,
+    load_mnist,
+    load_source,
+    read_mnist,
+)
+from mnist_kit.spec import MEAN, MODEL1, MODEL3, STD, InputError
+
+FILES = list(data.MNIST_SHA256)
+
+
+def one_line(e, *parts):
+    "The message is one line and names all of `parts`."
+    message = str(e.value)
+    assert '\n' not in message and all(p in message for p in parts), message
+
+
+# ---------------------------------------------------------------- MNIST
+
+
+def unpacked(folder, to):
+    "The four files of MNIST in `folder`, uncompressed in `to`."
+    to.mkdir(parents=True, exist_ok=True)
+    for name, path in data.find_mnist(folder).items():
+        content = path.read_bytes()
+        (to / name).write_bytes(gzip.decompress(content) if path.suffix == '.gz' else content)
+    return to
+
+
+def test_mnist_has_60000_training_and_10000_test_images_of_28x28(mnist):
+    (x, y), (xt, yt) = mnist
+    assert (x.shape, y.shape, xt.shape, yt.shape) == ((60000, 28, 28), (60000,), (10000, 28, 28), (10000,))
+    assert x.dtype == torch.uint8
+
+
+def test_raw_and_gzipped_files_give_what_torchvision_reads(mnist, mnist_folder, tmp_path, monkeypatch):
+    unpacked(mnist_folder, tmp_path / 'MNIST' / 'raw')
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))  # torchvision's root will do, too
+    for train, ours, again in zip((True, False), mnist, load_mnist()):
+        theirs = MNIST(tmp_path, train=train)
+        for a, b, c in zip(ours, (theirs.data, theirs.targets), again):
+            assert torch.equal(a.long(), b.long()) and torch.equal(a, c)
+
+
+def test_normalised_training_data_has_mean_0_and_standard_deviation_1_to_three_digits(mnist):
+    dls = dls_for(MODEL1.recipe, source='mnist')
+    pixels = torch.cat([x for x, _ in dls.train]).double()
+    assert len(pixels) == 60000
+    assert abs(pixels.mean()) < 5e-4 and abs(pixels.std() - 1) < 5e-4
+
+
+def damaged(folder, tmp_path, **changes):
+    "A folder like `folder`, with the content of some files changed."
+    for name, path in data.find_mnist(folder).items():
+        shutil.copy(path, tmp_path / path.name)
+    for name, change in changes.items():
+        path = next(tmp_path.glob(name.replace('_', '-') + '*'))
+        path.write_bytes(change(path.read_bytes()))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    'what, change',
+    [
+        ('truncated', lambda b: b[:5000]),
+        ('corrupt', lambda b: b[:3000] + b'\0\1\2' + b[3003:]),
+        ('empty', lambda b: b''),
+        ('of another data set', lambda b: gzip.compress(bytes(10008))),
+    ],
+)
+@pytest.mark.parametrize('source', ['mnist', 'auto'])
+def test_a_file_that_is_truncated_corrupt_or_other_is_never_called_mnist(
+    mnist_folder, tmp_path, monkeypatch, source, what, change
+):
+    monkeypatch.setenv('MNIST_KIT_DATA', str(damaged(mnist_folder, tmp_path, t10k_labels=change)))
+    with pytest.raises(InputError) as e:
+        load_source(source)
+    one_line(e, 't10k-labels', 'MNIST_KIT_DATA')
+
+
+def test_swapped_images_and_labels_are_named(mnist_folder, tmp_path, monkeypatch):
+    raw = unpacked(mnist_folder, tmp_path)
+    images, labels = raw / FILES[2], raw / FILES[3]
+    images.rename(raw / 'x'), labels.rename(images), (raw / 'x').rename(labels)
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
+    with pytest.raises(InputError) as e:
+        load_source('mnist')
+    one_line(e, 'holds t10k-labels-idx1-ubyte', 'expected t10k-images-idx3-ubyte')
+
+
+@pytest.mark.parametrize('source', ['mnist', 'auto'])
+def test_a_data_folder_that_is_missing_or_empty_is_refused(tmp_path, monkeypatch, source):
+    for folder, what in (
+        (tmp_path / 'nowhere', 'a folder that exists'),
+        (tmp_path, 'the four files'),
+        ('', 'a folder'),
+    ):
+        monkeypatch.setenv('MNIST_KIT_DATA', str(folder))
+        with pytest.raises(InputError) as e:
+            load_source(source)
+        one_line(e, 'MNIST_KIT_DATA', what)
+
+
+def test_an_unknown_source_is_refused():
+    with pytest.raises(InputError) as e:
+        load_source('cifar')
+    one_line(e, "source 'cifar'", 'auto, mnist, digits')
+
+
+# ---------------------------------------------------------------- downloading
+
+
+def mirror(monkeypatch, folder):
+    monkeypatch.setattr(MNIST, 'mirrors', [folder.resolve().as_uri() + '/'])
+
+
+def test_mnist_is_downloaded_with_torchvision_into_fastais_data_folder(mnist, mnist_folder, no_data, monkeypatch):
+    if not all((mnist_folder / f'{name}.gz').is_file() for name in FILES):
+        pytest.skip('needs the gzipped files, to serve as a mirror')
+    mirror(monkeypatch, mnist_folder)
+    source, train, test = load_source('auto')
+    assert source == 'mnist' and torch.equal(train[0], mnist[0][0]) and torch.equal(test[1], mnist[1][1])
+    assert sorted(p.name for p in (no_data / 'fastai').rglob('*ubyte')) == sorted(FILES)
+    monkeypatch.setattr(MNIST, 'mirrors', [])
+    assert load_source('mnist')[0] == 'mnist'  # the second time it is there
+
+
+def test_a_damaged_download_leaves_nothing_behind(mnist_folder, no_data, tmp_path, monkeypatch):
+    served = tmp_path / 'served'
+    served.mkdir()
+    mirror(monkeypatch, damaged(mnist_folder, served, train_labels=lambda b: b[:-100] + bytes(100)))
+    with pytest.raises(InputError) as e:
+        download_mnist(tmp_path / 'data')
+    one_line(e, 'cannot be downloaded')
+    assert list((tmp_path / 'data').iterdir()) == []
+
+
+def test_without_a_network_mnist_is_an_error_that_says_what_to_do(no_data):
+    with pytest.raises(InputError) as e:
+        load_source('mnist')
+    one_line(e, 'cannot be downloaded', 'MNIST_KIT_DATA', 'digits')
+
+
+def test_without_a_network_auto_takes_digits_and_says_so(no_data, capsys):
+    assert load_source('auto')[0] == 'digits'
+    assert 'no figure that follows is an MNIST figure' in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- digits
+
+
+def test_digits_are_scikit_learns_1797_images_in_mnists_form():
+    (x, y), (xt, yt) = load_digits()
+    both, labels = torch.cat([x, xt]), torch.cat([y, yt])
+    assert len(both) == 1797 and both.shape[1:] == (28, 28) and both.dtype == torch.uint8
+    assert both.amin() == 0 and both.amax() == 255
+    from sklearn.datasets import load_digits as theirs
+
+    assert np.array_equal(np.bincount(labels), np.bincount(theirs().target))
+    mass = both.double().sum((1, 2))
+    for dim in (1, 2):
+        centre = (both.double().sum(3 - dim) * torch.arange(28)).sum(1) / mass
+        assert (centre - 13.5).abs().max() <= 0.5 + 1e-6  # the nearest whole pixel
+
+
+# ---------------------------------------------------------------- batches
+
+
+@pytest.fixture
+def dls():
+    return dls_for(MODEL3.recipe, source='digits', seed=0)
+
+
+def test_images_stay_on_the_device_as_bytes(dls):
+    for dl in dls.loaders:
+        assert dl.dataset.images.dtype == torch.uint8 and dl.dataset.images.device == dls.device
+    x, y = dls.one_batch()
+    assert x.shape == (128, 1, 28, 28) and x.dtype == torch.float32 and y.shape == (128,) and y.dtype == torch.int64
+
+
+def test_the_device_is_fastais_default_unless_told_otherwise(dls, monkeypatch):
+    from fastai.torch_core import default_device
+
+    assert dls.device == default_device()
+    moved = dls_for(MODEL3.recipe, source='digits', device='meta')  # a device without memory, that every machine has
+    assert moved.train_ds.images.device.type == moved.valid_ds.labels.device.type == 'meta'
+    with pytest.raises(InputError) as e:
+        dls_for(MODEL3.recipe, source='digits', device='gameboy')
+    one_line(e, "device 'gameboy'", 'expected one that PyTorch finds')
+
+
+def test_validation_batches_are_never_augmented(dls):
+    ((x, y),) = list(dls.valid)
+    ds = dls.valid_ds
+    assert torch.allclose(x, (ds.images / 255 - MEAN) / STD, atol=1e-5) and torch.equal(y, ds.labels)
+
+
+def indices(dl):
+    "Which images an epoch of `dl` takes, in order: each image is made to hold its own number."
+    n = len(dl.dataset)
+    dl.dataset.labels = torch.arange(n)
+    return torch.cat([y for _, y in dl])
+
+
+def test_every_epoch_takes_every_image_once_in_another_order(dls):
+    first, second = indices(dls.train), indices(dls.train)
+    assert torch.equal(first.sort()[0], torch.arange(1500)) and torch.equal(second.sort()[0], torch.arange(1500))
+    assert not torch.equal(first, second)
+
+
+def test_the_order_is_reproducible_from_a_seed():
+    def two(seed):
+        return [indices(dls.train) for dls in [dls_for(MODEL1.recipe, source='digits', seed=seed)] for _ in range(2)]
+
+    a, b, c = two(1), two(1), two(2)
+    assert all(torch.equal(p, q) for p, q in zip(a, b)) and not torch.equal(a[0], c[0])
+
+
+def test_the_last_small_batch_is_kept(dls):
+    sizes = [len(y) for _, y in dls.train]
+    assert sizes == [128] * 11 + [1500 - 11 * 128] and len(dls.train) == 12
+
+
+def test_holdout_sets_training_images_aside_and_keeps_the_test_images_apart():
+    whole, a, b = (dls_for(MODEL3.recipe, source='digits', holdout=n, seed=s) for n, s in ((0, 0), (300, 1), (300, 2)))
+    assert [len(o.dataset) for o in a.loaders] == [1200, 300, 297]
+    assert torch.equal(a[2].dataset.images, whole.valid_ds.images)
+    assert torch.equal(a.valid_ds.images, b.valid_ds.images), (
+        'the same images for every seed, so that runs can be compared'
+    )
+    parts = torch.cat([a.train_ds.images, a.valid_ds.images]).flatten(1).tolist()
+    assert sorted(parts) == sorted(whole.train_ds.images.flatten(1).tolist())
+
+
+@pytest.mark.parametrize('n', [-1, 1500])
+def test_a_holdout_that_leaves_nothing_to_train_on_is_refused(n):
+    with pytest.raises(InputError) as e:
+        dls_for(MODEL3.recipe, source='digits', holdout=n)
+    one_line(e, f'holdout={n}', '1,500')
+
+
+def test_it_is_like_any_fastai_dataloaders(dls):
+    assert dls.c == 10 and list(dls.vocab) == [str(i) for i in range(10)] and dls.n_inp == 1
+    (x,) = dls.test_dl([dls.train_ds.images[0].cpu()]).one_batch()
+    assert x.shape == (1, 1, 28, 28)
+
+
+def test_show_batch_shows_digits_with_their_labels(dls):
+    import matplotlib.pyplot as plt
+
+    b = dls.valid.one_batch()
+    dls.valid.show_batch(b, max_n=9)
+    axes = plt.gcf().axes
+    assert [ax.get_title() for ax in axes] == [str(int(y)) for y in b[1][:9]]
+    assert all(ax.images[0].get_array().squeeze().shape == (28, 28) for ax in axes)
+
+
+# ---------------------------------------------------------------- augmentation
+
+
+@pytest.fixture(scope='module')
+def images():
+    return load_digits()[0][0][:32, None].float() / 255
+
+
+@pytest.mark.parametrize('angle', [-7.0, 2.5, 7.0, 45.0])
+def test_rotation_agrees_with_torchvision(images, angle):
+    ours = RandomAffine(draw_rotate=angle, draw_translate=(0.0, 0.0))(TensorImageBW(images), split_idx=0)
+    theirs = torch.stack([TF.rotate(im, angle, InterpolationMode.BILINEAR) for im in images])
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize('dx, dy', [(2, 0), (0, -1), (-2.8, 1.3)])
+def test_translation_agrees_with_torchvision(images, dx, dy):
+    ours = RandomAffine(draw_rotate=0.0, draw_translate=(dx / 28, dy / 28))(TensorImageBW(images), split_idx=0)
+    theirs = torch.stack([TF.affine(im, 0, [dx, dy], 1, [0], InterpolationMode.BILINEAR) for im in images])
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_rotation_comes_first_and_translation_second(images):
+    "A shift by whole pixels is exact, so two samplings of torchvision equal the one of ours."
+    ours = RandomAffine(draw_rotate=7.0, draw_translate=(2 / 28, -1 / 28))(TensorImageBW(images), split_idx=0)
+    rotated = torch.stack([TF.rotate(im, 7.0, InterpolationMode.BILINEAR) for im in images])
+    theirs = torch.zeros_like(rotated)
+    theirs[..., :-1, 2:] = rotated[..., 1:, :-2]  # two to the right, one up
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def draws(n=20000):
+    "Angles in degrees and shifts as fractions of the side, recovered from the matrices that `RandomAffine` drew."
+    torch.manual_seed(0)
+    tfm = RandomAffine(MODEL3.recipe.max_rotate, MODEL3.recipe.max_translate)
+    tfm(TensorImageBW(torch.zeros(n, 1, 28, 28)), split_idx=0)
+    m = torch.Tensor(tfm.mat).double()  # where in the old image: first the shift undone, then the rotation
+    rotation, offset = m[:, :, :2], m[:, :, 2:]
+    angles = torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0]).rad2deg()
+    return angles, (-(rotation.mT @ offset) / 2).squeeze(2)
+
+
+def uniform(x, limit):
+    "Do the values `x` look uniform in ±`limit`?"
+    assert x.abs().max() <= limit * (1 + 1e-5) and x.max() > 0.99 * limit and x.min() < -0.99 * limit
+    assert abs(x.mean()) < 0.03 * limit and abs(x.std() - limit / 3**0.5) < 0.02 * limit
+
+
+def test_rotation_stays_within_seven_degrees():
+    uniform(draws()[0], 7)
+
+
+def test_translation_stays_within_ten_percent_of_each_side():
+    for shifts in draws()[1].T:
+        uniform(shifts, 0.1)
+
+
+def test_each_image_has_a_draw_of_its_own():
+    angles, shifts = draws()
+    values = torch.stack([angles[:-1], angles[1:], *shifts[:-1].T, *shifts[1:].T])
+    assert len(angles.unique()) > 19000
+    assert (values.corrcoef() - torch.eye(6)).abs().max() < 0.03  # 20,000 draws: four standard errors
+
+
+def test_augmentation_differs_in_every_epoch(dls):
+    train = dls.train.new(shuffle=False)
+    first, second = train.one_batch(), train.one_batch()
+    assert torch.equal(first[1], second[1])
+    assert all(not torch.equal(a, b) for a, b in zip(first[0], second[0]))
+
+
+def test_models_1_and_2_are_trained_on_images_as_they_are():
+    train = dls_for(MODEL1.recipe, source='digits').train.new(shuffle=False)
+    assert torch.equal(train.one_batch()[0], train.one_batch()[0])
+
+
+# ---------------------------------------------------------------- images of a reader's own
+
+
+@pytest.mark.parametrize(
+    'image, part',
+    [
+        (torch.zeros(28, 28), 'image of float32'),
+        (torch.zeros(32, 32, dtype=torch.uint8), 'image of shape (32, 32)'),
+        (np.zeros((3, 28, 28), np.uint8), 'image of shape (3, 28, 28)'),
+        ('no.png', 'cannot be opened'),
+        (None, 'NoneType'),
+    ],
+)
+def test_an_image_of_another_size_or_type_is_refused(dls, image, part):
+    with pytest.raises(InputError) as e:
+        dls.test_dl([image])
+    one_line(e, part, '28×28')
+
+
+def test_an_image_file_is_read_like_an_array(dls, tmp_path):
+    from PIL import Image
+
+    array = dls.valid_ds.images[0, 0].cpu().numpy()
+    Image.fromarray(array).save(tmp_path / 'digit.png')
+    from_file, from_array = (dls.test_dl([o]).one_batch()[0] for o in (tmp_path / 'digit.png', array))
+    assert torch.equal(from_file, from_array)
+
+
+def test_a_dataset_of_ones_own_can_be_loaded():
+    ds = DigitDataset(torch.zeros(50, 28, 28, dtype=torch.uint8), torch.zeros(50))
+    dls = dls_of(ds, ds, recipe=MODEL1.recipe)
+    assert dls.source == 'unknown' and len(dls.train) == 1

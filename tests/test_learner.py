@@ -1,0 +1,268 @@
+"A plain fastai Learner that does what the assignment's PyTorch loop does."
+
+import random
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from fastai.data.core import DataLoaders
+from fastai.interpret import ClassificationInterpretation
+from fastai.learner import Learner, load_learner
+from torch import nn
+
+from conftest import quiet
+from mnist_kit.data import dls_for
+from mnist_kit.learner import NonFiniteLossError, learner_for, make_model
+from mnist_kit.models import MODELS, Model1
+from mnist_kit.spec import MODEL1, MODEL3, SPECS, InputError, Recipe
+
+each_name = pytest.mark.parametrize('name', list(MODELS))
+
+
+def fixed_order(name):
+    "A learner on scikit-learn's digits whose batches come in the same order every time."
+    learn = quiet(learner_for(name, source='digits', seed=0))
+    learn.dls.train = learn.dls.train.new(shuffle=False)
+    return learn
+
+
+@each_name
+def test_one_epoch_of_the_learner_equals_a_plain_pytorch_loop(name):
+    learn, spec = fixed_order(name), SPECS[name]
+    model = MODELS[name]()
+    model.load_state_dict(learn.model.state_dict())
+    torch.manual_seed(1)  # dropout and augmentation
+    learn.fit_recipe(epochs=1)
+
+    lrs, moms = (learn.recorder.hps[k] for k in ('lr', 'mom')) if name == 'model3' else ([0.01] * 12, [0.9] * 12)
+    opt = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4 if name == 'model3' else 0)
+    torch.manual_seed(1)
+    model.train()
+    right = 0
+    for (x, y), lr, mom in zip(learn.dls.train, lrs, moms, strict=True):
+        opt.param_groups[0].update(lr=lr, momentum=mom)
+        out = model(torch.Tensor(x))
+        opt.zero_grad()
+        F.nll_loss(out, torch.Tensor(y).long()).backward()
+        opt.step()
+        right += (out.argmax(1) == y).sum().item()
+
+    for (k, a), b in zip(learn.model.state_dict().items(), model.state_dict().values()):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6), k
+    recorded = dict(zip(learn.recorder.metric_names[1:], learn.recorder.values[0]))
+    assert recorded['train_accuracy'] == pytest.approx(right / 1500)
+
+
+def test_model3_follows_onecyclelr_to_within_one_step():
+    learn = quiet(learner_for('model3', source='digits', seed=0))
+    learn.fit_recipe(epochs=20)
+    ours, n = learn.recorder.hps, 20 * 12
+    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01, momentum=0.9)
+    sched = torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.05, total_steps=n)
+    theirs = dict(lr=[], mom=[])
+    for _ in range(n):
+        theirs['lr'].append(opt.param_groups[0]['lr'])
+        theirs['mom'].append(opt.param_groups[0]['momentum'])
+        opt.step()
+        if len(theirs['lr']) < n:
+            sched.step()
+    for k in ('lr', 'mom'):
+        assert len(ours[k]) == n
+        for i, v in enumerate(ours[k]):
+            near = theirs[k][max(i - 1, 0) : i + 2]
+            slack = 1e-3 * max(theirs[k])  # at the peak, both curves turn between two steps
+            assert min(near) - slack <= v <= max(near) + slack, (k, i)
+
+
+@pytest.mark.parametrize('name', ['model1', 'model2'])
+def test_models_1_and_2_train_at_a_constant_learning_rate(name):
+    learn = quiet(learner_for(name, source='digits', seed=0))
+    learn.fit_recipe(epochs=2)
+    assert set(learn.recorder.lrs) == {0.01} and learn.opt.hypers[-1]['mom'] == 0.9
+
+
+@each_name
+def test_by_default_it_trains_as_many_epochs_as_the_recipe_says(name):
+    learn = quiet(learner_for(name, source='digits', seed=0))
+    learn.fit = lambda epochs, *a, **kw: setattr(learn, 'asked', epochs)
+    learn.fit_recipe()
+    assert learn.asked == dict(model1=20, model2=15, model3=20)[name]
+
+
+def test_weight_decay_is_pytorchs_and_reaches_every_parameter():
+    learn = learner_for('model3', source='digits')
+    learn.create_opt()
+    (group,) = learn.opt.opt.param_groups
+    assert type(learn.opt.opt) is torch.optim.SGD and group['weight_decay'] == 1e-4
+    assert {id(p) for p in group['params']} == {id(p) for p in learn.model.parameters()}
+
+
+def test_an_earlier_fit_leaves_no_momentum_to_the_next():
+    learn = quiet(learner_for('model1', source='digits', seed=0))
+    learn.fit_one_cycle(1, 0.01)
+    learn.fit_recipe(epochs=1)
+    assert learn.opt.hypers[-1]['mom'] == 0.9 and set(learn.recorder.lrs) == {0.01}
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
+    def numbers(seed):
+        learn = quiet(learner_for('model3', source='digits', seed=seed))
+        learn.fit_recipe(epochs=2)
+        return list(learn.recorder.losses), learn.recorder.values[-1]
+
+    assert numbers(3) == numbers(3) != numbers(4)
+
+
+# ---------------------------------------------------------------- fastai's methods
+
+
+def test_it_is_a_plain_fastai_learner(trained):
+    assert type(trained) is Learner and isinstance(trained.dls, DataLoaders)
+
+
+def test_train_and_validation_accuracy_are_recorded(trained):
+    assert list(trained.recorder.metric_names) == [
+        'epoch',
+        'train_loss',
+        'train_accuracy',
+        'valid_loss',
+        'valid_accuracy',
+        'time',
+    ]
+    assert len(trained.recorder.values) == 2
+
+
+def test_predict_gives_a_digit_and_probabilities_that_sum_to_one(trained):
+    for image in (trained.dls.valid_ds.images[3].cpu(), trained.dls.valid_ds.images[3, 0].cpu().numpy()):
+        digit, idx, probs = trained.predict(image)
+        assert digit == str(int(idx)) == str(int(probs.argmax())) and probs.shape == (10,)
+        assert probs.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_get_preds_gives_probabilities_in_the_order_of_the_images(trained):
+    probs, targs = trained.get_preds()
+    trained.model.eval()
+    with torch.no_grad():
+        expected = torch.cat([trained.model(x).exp() for x, _ in trained.dls.valid])
+    assert torch.allclose(probs, expected, atol=1e-6) and torch.equal(targs, trained.dls.valid_ds.labels)
+
+
+def test_get_preds_of_shuffled_images_are_put_back_in_order(trained):
+    dl = trained.dls.valid.new(shuffle=True)
+    assert torch.equal(trained.get_preds(dl=dl)[1], trained.dls.valid_ds.labels)
+
+
+def test_validate_gives_loss_and_accuracy_of_all_validation_images(trained):
+    probs, targs = trained.get_preds()
+    loss, acc = trained.validate()
+    assert acc == pytest.approx((probs.argmax(1) == targs).float().mean().item())
+    assert loss == pytest.approx(F.nll_loss(probs.log(), targs).item(), rel=1e-4)
+
+
+def test_show_results_shows_label_and_prediction(trained):
+    import matplotlib.pyplot as plt
+
+    trained.show_results(max_n=4, shuffle=False)
+    titles = [ax.get_title().split('\n') for ax in plt.gcf().axes]
+    assert [t[0] for t in titles] == [str(int(y)) for y in trained.dls.valid_ds.labels[:4]]
+    assert [t[1] for t in titles] == [str(int(p)) for p in trained.get_preds()[0][:4].argmax(1)]
+
+
+def test_lr_find_suggests_a_learning_rate_and_leaves_the_weights_alone():
+    learn = quiet(learner_for('model1', source='digits', seed=0))
+    before = {k: v.clone() for k, v in learn.model.state_dict().items()}
+    assert 1e-5 < learn.lr_find(show_plot=False).valley < 10
+    assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items())
+
+
+def test_the_confusion_matrix_counts_every_image_once(trained):
+    interp = ClassificationInterpretation.from_learner(trained)
+    matrix = interp.confusion_matrix()
+    assert np.array_equal(matrix.sum(1), np.bincount(trained.dls.valid_ds.labels))
+    assert np.trace(matrix) / matrix.sum() == pytest.approx(trained.validate()[1])
+    interp.plot_top_losses(4)
+
+
+def test_an_exported_learner_predicts_the_same(trained, tmp_path):
+    trained.export(tmp_path / 'export.pkl')
+    again = load_learner(tmp_path / 'export.pkl')
+    image = trained.dls.valid_ds.images[0].cpu()
+    assert torch.allclose(again.predict(image)[2], trained.predict(image)[2])
+
+
+def test_fit_one_cycle_and_further_callbacks_work(tmp_path):
+    from fastai.callback.tracker import SaveModelCallback
+
+    learn = quiet(learner_for('model2', source='digits', seed=0, path=tmp_path))
+    learn.fit_one_cycle(2, 0.01, cbs=SaveModelCallback(monitor='valid_accuracy'))
+    assert (tmp_path / 'models' / 'model.pth').is_file() and len(learn.recorder.values) == 2
+
+
+# ---------------------------------------------------------------- models and data of a reader's own
+
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 10, 28), nn.Flatten(), nn.LogSoftmax(1))
+
+
+class Logits(nn.Sequential):
+    def __init__(self, n):
+        super().__init__(nn.Flatten(), nn.Linear(784, n))
+
+
+@pytest.mark.parametrize('model', ['model1', Model1, Model1(), Net, Net()])
+def test_a_model_may_be_a_name_a_class_or_a_module(model):
+    learn = quiet(learner_for(model, source='digits', seed=0))
+    learn.fit_recipe(epochs=1)
+    assert learn.recipe == (MODEL1.recipe if isinstance(learn.model, Model1) else MODEL3.recipe)
+
+
+def test_a_model_that_returns_logits_takes_another_loss():
+    from fastai.losses import CrossEntropyLossFlat
+
+    learn = quiet(
+        learner_for(
+            Logits(10), source='digits', loss_func=CrossEntropyLossFlat(), recipe=Recipe(epochs=1, lr=0.1), seed=0
+        )
+    )
+    learn.fit_recipe()
+    assert learn.predict(learn.dls.valid_ds.images[0].cpu())[2].sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_dataloaders_may_be_brought_along():
+    dls = dls_for(Recipe(epochs=1, lr=0.1, bs=50), source='digits', holdout=100)
+    assert learner_for('model1', dls).dls is dls
+
+
+@pytest.mark.parametrize(
+    'model, part',
+    [
+        ('model4', 'one of model1, model2, model3'),
+        (Logits, 'needs no arguments'),
+        (3, 'an nn.Module'),
+        (dict, 'an nn.Module'),
+    ],
+)
+def test_what_is_no_model_is_refused_in_one_line(model, part):
+    with pytest.raises(InputError) as e:
+        make_model(model)
+    assert part in str(e.value) and '\n' not in str(e.value)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_clear_message():
+    learn = quiet(learner_for('model1', source='digits', recipe=Recipe(epochs=5, lr=1e6), seed=0))
+    with pytest.raises(NonFiniteLossError) as e:
+        learn.fit_recipe()
+    assert (
+        str(e.value).startswith('the loss is ') and 'lower learning rate' in str(e.value) and '\n' not in str(e.value)
+    )
+
+
+def test_the_package_hands_learner_for_on():
+    import mnist_kit
+
+    assert mnist_kit.learner_for is learner_for
+    with pytest.raises(AttributeError):
+        mnist_kit.no_such_name

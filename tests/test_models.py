@@ -1,0 +1,198 @@
+"The three architectures of ASSIGNMENT.md, line by line. `Flatten` is the one layer that its drawings leave out."
+
+import pytest
+import torch
+from torch import nn
+
+from mnist_kit.models import Model1, Model2, Model3, describe, summary
+from mnist_kit.spec import SPECS
+
+DRAWINGS = {
+    Model1: """
+        Conv2d(1→4, 3x3) → BN → ReLU → [26x26x4]
+        Conv2d(4→4, 3x3) → BN → ReLU → [24x24x4]
+        Conv2d(4→8, 3x3) → BN → ReLU → [22x22x8]
+        MaxPool2d(2x2) → [11x11x8]
+        Conv2d(8→4, 1x1) → BN → ReLU → [11x11x4]
+        Conv2d(4→8, 3x3) → BN → ReLU → [9x9x8]
+        Conv2d(8→16, 3x3) → BN → ReLU → [7x7x16]
+        Conv2d(16→10, 1x1) → BN → ReLU → [7x7x10]
+        Conv2d(10→10, 7x7) → [1x1x10]""",
+    Model2: """
+        Conv2d(1→8, 3x3) → BN → ReLU → [26x26x8]
+        Conv2d(8→8, 3x3) → BN → ReLU → [24x24x8]
+        Conv2d(8→16, 3x3) → BN → ReLU → [22x22x16]
+        Dropout(0.25) → MaxPool2d(2x2) → [11x11x16]
+        Conv2d(16→8, 1x1) → BN → ReLU → [11x11x8]
+        Conv2d(8→8, 3x3) → BN → ReLU → [9x9x8]
+        Conv2d(8→16, 3x3) → BN → ReLU → [7x7x16]
+        Dropout(0.25) → Conv2d(16→16, 3x3) → BN → ReLU → [5x5x16]
+        Conv2d(16→10, 1x1) → [5x5x10]
+        AvgPool2d(5x5) → [1x1x10]""",
+    Model3: """
+        Conv2d(1→8, 3x3) → ReLU → BN → Dropout(0.05) → [26x26x8]
+        Conv2d(8→16, 3x3) → ReLU → BN → [24x24x16]
+        Conv2d(16→8, 1x1) → [24x24x8]
+        MaxPool2d(2x2) → [12x12x8]
+        Conv2d(8→16, 3x3) → ReLU → BN → [10x10x16]
+        Conv2d(16→16, 3x3) → ReLU → BN → [8x8x16]
+        Conv2d(16→16, 3x3, pad=1) → ReLU → BN → [8x8x16]
+        AdaptiveAvgPool2d(1) → [1x1x16]
+        Conv2d(16→10, 1x1) → [1x1x10]""",
+}
+
+each_model = pytest.mark.parametrize('cls', [Model1, Model2, Model3])
+
+
+def outputs(model, x):
+    "(name, module, what comes out) of each stage, passed one after the other."
+    for name, m in model.named_children():
+        x = m(x)
+        yield name, m, x
+
+
+def drawn(cls):
+    "(layers, (channels, height, width)) of each line of the drawing."
+    for line in DRAWINGS[cls].split('\n')[1:]:
+        layers, shape = line.strip().removesuffix(']').split(' → [')
+        h, w, c = map(int, shape.split('x'))
+        yield layers, (c, h, w)
+
+
+@each_model
+def test_each_stage_has_the_layers_in_the_order_and_the_output_shape_of_the_drawing(cls):
+    *stages, last = outputs(cls().eval(), torch.zeros(1, 1, 28, 28))
+    assert [(describe(m), tuple(x.shape[1:])) for _, m, x in stages] == list(drawn(cls))
+    assert describe(last[1]) == 'Flatten → LogSoftmax' and last[2].shape == (1, 10)
+
+
+@each_model
+def test_the_specification_holds_the_same_stages(cls):
+    spec = SPECS[cls.__name__.lower()]
+    *stages, last = spec.stages
+    assert [(s.layers, s.shape) for s in stages] == list(drawn(cls))
+    assert [s.name for s in spec.stages] == [n for n, _ in cls().named_children()]
+    assert last.shape == (10,)
+
+
+def n_params(model):
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def test_model1_has_7108_parameters():
+    convs = 9 * 1 * 4 + 9 * 4 * 4 + 9 * 4 * 8 + 8 * 4 + 9 * 4 * 8 + 9 * 8 * 16 + 16 * 10 + 49 * 10 * 10
+    norms = 2 * (4 + 4 + 8 + 4 + 8 + 16 + 10)
+    assert convs + norms == n_params(Model1()) == 7108
+
+
+def test_model2_has_6280_parameters():
+    convs = 9 * 1 * 8 + 9 * 8 * 8 + 9 * 8 * 16 + 16 * 8 + 9 * 8 * 8 + 9 * 8 * 16 + 9 * 16 * 16 + 16 * 10
+    norms = 2 * (8 + 8 + 16 + 8 + 8 + 16 + 16)
+    assert convs + norms == n_params(Model2()) == 6280
+
+
+def test_model3_has_7416_parameters():
+    convs = 9 * 1 * 8 + 9 * 8 * 16 + 16 * 8 + 9 * 8 * 16 + 9 * 16 * 16 + 9 * 16 * 16 + 16 * 10
+    norms = 2 * (8 + 16 + 16 + 16 + 16)
+    assert convs + norms == n_params(Model3()) == 7416
+
+
+@each_model
+def test_each_model_has_less_than_8k_parameters(cls):
+    assert n_params(cls()) < 8000
+
+
+@each_model
+def test_no_layer_has_a_bias_but_batch_normalisation(cls):
+    for m in cls().modules():
+        if not isinstance(m, nn.BatchNorm2d):
+            assert getattr(m, 'bias', None) is None
+
+
+@each_model
+def test_there_is_no_fully_connected_layer(cls):
+    assert not any(isinstance(m, nn.Linear) for m in cls().modules())
+
+
+def dropouts(model):
+    return [(name, m.p) for name, m in model.named_modules() if isinstance(m, nn.Dropout)]
+
+
+def test_model1_has_no_dropout():
+    assert dropouts(Model1()) == []
+
+
+def test_model2_drops_25_percent_before_pooling_and_before_the_16_to_16_block():
+    assert dropouts(Model2()) == [('pool.0', 0.25), ('conv6.0', 0.25)]
+
+
+def test_model3_drops_5_percent_after_the_first_block_only():
+    assert dropouts(Model3()) == [('conv1.3', 0.05)]
+
+
+@each_model
+@pytest.mark.parametrize('training', [True, False])
+def test_the_output_is_log_probabilities(cls, training):
+    log_probs = cls().train(training)(torch.randn(16, 1, 28, 28))
+    assert log_probs.shape == (16, 10) and (log_probs <= 0).all()
+    assert torch.allclose(log_probs.exp().sum(1), torch.ones(16), atol=1e-5)
+
+
+def measured_field(cls, stage):
+    "The side of the square of pixels that the middle value of `stage` depends on, by gradients."
+    torch.manual_seed(0)
+    model, seen = cls().eval(), torch.zeros(28, 28, dtype=torch.bool)
+    for p in model.parameters():
+        nn.init.uniform_(p, 0.1, 1)  # positive weights on positive pixels: ReLU cuts nothing off
+    for _ in range(30):  # max pooling passes a gradient to one of its pixels only, on each image another
+        x = torch.rand(1, 1, 28, 28, requires_grad=True)
+        h = next(h for name, _, h in outputs(model, x) if name == stage)
+        h[..., h.shape[2] // 2, h.shape[3] // 2].sum().backward()
+        seen |= x.grad[0, 0] != 0
+    rows, cols = seen.any(1).nonzero(), seen.any(0).nonzero()
+    height, width = (int(o.max() - o.min()) + 1 for o in (rows, cols))
+    assert height == width
+    return height
+
+
+@each_model
+def test_the_receptive_field_computed_agrees_with_the_one_measured_by_gradients(cls):
+    fields = summary(cls()).receptive_field
+    for stage in [n for n, _ in cls().named_children() if n != 'log_softmax']:
+        assert measured_field(cls, stage) == min(fields[stage], 28), stage
+
+
+def test_receptive_fields_by_hand():
+    assert list(summary(Model1()).receptive_field[:-2]) == [3, 5, 7, 8, 8, 12, 16, 16, 28]
+    assert summary(Model2()).receptive_field['gap'] == 20 + 4 * 2
+    assert summary(Model3()).receptive_field['gap'] == 18 + 7 * 2
+
+
+@each_model
+def test_the_summary_adds_up(cls):
+    table = summary(cls())
+    assert table.parameters['total'] == table.parameters[:-1].sum() == n_params(cls())
+    assert table.macs['total'] == table.macs[:-1].sum()
+
+
+def test_multiply_accumulates_of_model1_by_hand():
+    macs = 36 * 26**2 + 144 * 24**2 + 288 * 22**2 + 32 * 11**2 + 288 * 9**2 + 1152 * 7**2 + 160 * 7**2 + 4900
+    assert summary(Model1()).macs['total'] == macs
+
+
+def test_the_summary_leaves_the_model_as_it_was():
+    model = Model3().train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    summary(model)
+    assert model.training and all(m.training for m in model.modules())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_the_summary_works_for_a_readers_own_model():
+    table = summary(
+        nn.Sequential(
+            nn.Conv2d(1, 2, 5, stride=2), nn.Conv2d(2, 2, 3, dilation=2), nn.Flatten(), nn.Linear(2 * 8 * 8, 10)
+        )
+    )
+    assert list(table.receptive_field[:2]) == [5, 5 + 2 * 2 * 2]
+    assert table.parameters['total'] == 25 * 2 + 2 + 9 * 2 * 2 + 2 + 128 * 10 + 10

@@ -1,0 +1,108 @@
+"ASSIGNMENT.md, its overview and its training configurations, as data."
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from conftest import run_python
+from mnist_kit.spec import (
+    MEAN,
+    MODEL1,
+    MODEL2,
+    MODEL3,
+    PARAM_BUDGET,
+    SPECS,
+    STD,
+    TARGET_ACC,
+    InputError,
+    Recipe,
+    spec_for,
+)
+
+
+def test_the_target_is_99_4_percent_with_less_than_8k_parameters():
+    assert TARGET_ACC == 0.994
+    assert PARAM_BUDGET == 8000
+    assert all(s.params < PARAM_BUDGET for s in SPECS.values())
+
+
+@pytest.mark.parametrize(
+    'name, params, train_acc, test_acc',
+    [('model1', '7,108', 99.63, 99.06), ('model2', '~6,000', 99.00, 98.99), ('model3', '~7,000', 99.06, 99.50)],
+)
+def test_overview_table_of_the_assignment(name, params, train_acc, test_acc):
+    reported = spec_for(name).reported
+    assert reported.params == params
+    assert reported.train_acc == pytest.approx(train_acc / 100)
+    assert reported.test_acc == pytest.approx(test_acc / 100)
+
+
+def test_what_is_reported_says_how_it_was_obtained():
+    assert all('one run' in s.reported.how and 'picked on the test images' in s.reported.how for s in SPECS.values())
+    assert 'cut short' in MODEL3.reported.how and MODEL3.reported.epochs == 15 < MODEL3.recipe.epochs
+
+
+def test_all_models_use_sgd_with_momentum_09_lr_001_and_batches_of_128():
+    assert {(s.recipe.lr, s.recipe.mom, s.recipe.bs) for s in SPECS.values()} == {(0.01, 0.9, 128)}
+
+
+def test_model1_trains_20_epochs_without_scheduler_or_augmentation():
+    r = MODEL1.recipe
+    assert (r.epochs, r.lr_max, r.wd, r.max_rotate, r.max_translate) == (20, None, 0, 0, 0)
+
+
+def test_model2_trains_15_epochs_with_dropout_025_and_no_augmentation():
+    r = MODEL2.recipe
+    assert (r.epochs, r.lr_max, r.wd, r.max_rotate, r.max_translate) == (15, None, 0, 0, 0)
+    assert MODEL2.dropout == 0.25
+
+
+def test_model3_trains_20_epochs_one_cycle_to_005_weight_decay_1e4_rotation_7_translation_10_percent():
+    r = MODEL3.recipe
+    assert (r.epochs, r.lr_max, r.wd, r.max_rotate, r.max_translate) == (20, 0.05, 1e-4, 7, 0.1)
+    assert MODEL3.dropout == 0.05
+
+
+def test_images_are_normalised_with_mnists_mean_and_standard_deviation():
+    assert (MEAN, STD) == (0.1307, 0.3081)
+
+
+def test_the_specification_cannot_be_changed_by_accident():
+    with pytest.raises(FrozenInstanceError):
+        MODEL1.params = 1
+    with pytest.raises(FrozenInstanceError):
+        MODEL3.recipe.epochs = 1
+
+
+def test_importing_the_specification_does_not_import_torch():
+    code = 'import sys, mnist_kit.spec; sys.exit(any(m in sys.modules for m in ("torch", "fastai", "numpy")))'
+    assert run_python('-c', code).returncode == 0
+
+
+@pytest.mark.parametrize(
+    'field, value',
+    [
+        ('epochs', 0),
+        ('epochs', -3),
+        ('epochs', 2.5),
+        ('bs', 0),
+        ('lr', 0),
+        ('lr', -0.01),
+        ('lr', float('inf')),
+        ('lr_max', 0),
+        ('lr_max', float('nan')),
+        ('mom', 1),
+        ('wd', -1e-4),
+        ('max_rotate', -7),
+        ('max_translate', 1.5),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_in_one_line(field, value):
+    with pytest.raises(InputError) as e:
+        replace(Recipe(epochs=1, lr=0.01), **{field: value})
+    assert str(e.value).startswith(f'{field}={value}: expected ') and '\n' not in str(e.value)
+
+
+def test_an_unknown_model_is_refused_with_the_names_of_the_known_ones():
+    with pytest.raises(InputError, match="model 'model4': expected one of model1, model2, model3"):
+        spec_for('model4')

@@ -1,0 +1,246 @@
+"What a run leaves behind, and what the command line answers."
+
+import json
+import math
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from conftest import run_python
+from mnist_kit import train
+from mnist_kit.spec import MODEL1, SPECS, InputError
+from mnist_kit.train import RUN_FILES, learner_from, mnist_kit_train, read_run, train_run, write_atomic
+
+short = replace(MODEL1.recipe, epochs=2)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    "Model 1, two epochs on scikit-learn's digits."
+    return train_run('model1', tmp_path_factory.mktemp('run') / 'a', short, 'digits', seed=5, bar=False)
+
+
+def test_a_run_leaves_its_record_its_weights_and_its_curves(folder):
+    assert sorted(p.name for p in folder.iterdir()) == sorted(RUN_FILES)
+    assert (folder / 'curves.png').read_bytes().startswith(b'\x89PNG')
+    assert 28_432 < (folder / 'model.safetensors').stat().st_size < 40_000  # 7,108 numbers of 4 bytes
+
+
+def test_the_record_says_what_was_trained_on_what_how_and_where(folder):
+    o = json.loads((folder / 'run.json').read_text())
+    assert (o['model'], o['params'], o['source'], o['seed'], o['status']) == ('model1', 7108, 'digits', 5, 'finished')
+    assert (o['n_train'], o['n_valid'], o['holdout'], o['test']) == (1500, 297, 0, None)
+    assert o['recipe']['lr'] == 0.01 and o['recipe']['epochs'] == 2
+    assert o['versions'].keys() >= {'python', 'torch', 'fastai', 'mnist_kit'} and o['device']['type']
+    assert [r['epoch'] for r in o['rows']] == [1, 2]
+    for r in o['rows']:
+        assert r.keys() == {'epoch', 'train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy', 'seconds'}
+        assert all(math.isfinite(v) for v in r.values()) and 0 <= r['valid_accuracy'] <= 1
+
+
+def test_the_loaded_learner_predicts_the_same(folder):
+    run, learn = read_run(folder), learner_from(folder, source='digits')
+    loss, acc = learn.validate()
+    assert (loss, acc) == pytest.approx((run.rows[-1]['valid_loss'], run.rows[-1]['valid_accuracy']), abs=1e-6)
+    image = learn.dls.valid_ds.images[0].cpu()
+    assert torch.equal(learner_from(folder).predict(image)[2], learn.predict(image)[2])
+
+
+def test_loading_weights_never_unpickles(folder, monkeypatch):
+    def forbidden(*a, **kw):
+        raise AssertionError('unpickled')
+
+    for module, name in ((pickle, 'load'), (pickle, 'loads'), (pickle, 'Unpickler'), (torch, 'load')):
+        monkeypatch.setattr(module, name, forbidden)
+    learner_from(folder)
+
+
+def test_the_same_seed_gives_the_same_weights(folder, tmp_path):
+    again = train_run('model1', tmp_path / 'b', short, 'digits', seed=5, bar=False)
+    assert (again / 'model.safetensors').read_bytes() == (folder / 'model.safetensors').read_bytes()
+
+
+def test_a_second_run_does_not_destroy_the_first(folder):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    with pytest.raises(InputError, match='already holds run.json'):
+        train_run('model2', folder, source='digits')
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_without_a_folder_the_next_free_one_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [str(train_run('model1', None, replace(short, epochs=1), 'digits', bar=False)) for _ in range(2)]
+    assert names == [os.path.join('runs', n) for n in ('model1-digits-seed0', 'model1-digits-seed0-2')]
+
+
+def test_with_holdout_the_test_images_are_scored_once_at_the_end(tmp_path):
+    run = read_run(train_run('model1', tmp_path / 'h', short, 'digits', holdout=300, bar=False))
+    assert (run.n_train, run.n_valid, run.test['n']) == (1200, 300, 297)
+    learn = learner_from(tmp_path / 'h', source='digits')
+    assert run.accuracy == run.test['accuracy'] == pytest.approx(learn.validate(ds_idx=2)[1])
+    assert run.rows[-1]['valid_accuracy'] == pytest.approx(learn.validate()[1])
+
+
+def test_a_crash_never_leaves_half_a_file(tmp_path, monkeypatch):
+    path = tmp_path / 'f'
+    write_atomic(path, b'old')
+    with monkeypatch.context() as m:
+        m.setattr(train.os, 'replace', lambda *a: (_ for _ in ()).throw(OSError('no space left')))
+        with pytest.raises(OSError):
+            write_atomic(path, b'new')
+    assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
+    with pytest.raises(ArithmeticError):
+        train_run('model1', tmp_path / 'd', replace(short, lr=1e6), 'digits', bar=False)
+    run = read_run(tmp_path / 'd')
+    assert run.status == 'failed' and 'lower learning rate' in run.message
+
+
+@pytest.mark.parametrize(
+    'change, part',
+    [
+        (lambda f: (f / 'run.json').write_text('{'), 'is damaged'),
+        (lambda f: (f / 'run.json').unlink(), 'cannot be read'),
+        (lambda f: (f / 'run.json').write_text('{"format": 99}'), 'format 99'),
+        (lambda f: (f / 'run.json').write_text('{"format": 1}'), 'not complete'),
+        (lambda f: (f / 'model.safetensors').unlink(), 'cannot be read'),
+        (lambda f: (f / 'model.safetensors').write_bytes((f / 'model.safetensors').read_bytes()[:999]), 'is damaged'),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(folder, tmp_path, change, part):
+    for p in folder.iterdir():
+        (tmp_path / p.name).write_bytes(p.read_bytes())
+    change(tmp_path)
+    with pytest.raises(InputError) as e:
+        learner_from(tmp_path)
+    assert part in str(e.value) and '\n' not in str(e.value)
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def refused(capsys, tmp_path, *parts, **args):
+    "The command given `args` exits non-zero with one line that has all of `parts`, and writes nothing."
+    with pytest.raises(SystemExit) as e:
+        mnist_kit_train(**{'model': 'model1', 'source': 'digits', 'out': str(tmp_path / 'out'), **args})
+    message = e.value.code
+    assert isinstance(message, str) and '\n' not in message, 'a string: Python prints it and exits with 1'
+    assert message.startswith('mnist_kit_train: ') and all(p in message for p in parts), message
+    assert not list(tmp_path.rglob('run.json'))
+
+
+def test_an_unknown_model_is_refused(capsys, tmp_path):
+    refused(capsys, tmp_path, "'model4'", 'model1, model2, model3', model='model4')
+
+
+def test_an_unknown_source_is_refused(capsys, tmp_path):
+    refused(capsys, tmp_path, "'cifar'", 'mnist', 'digits', source='cifar')
+
+
+def test_an_unknown_device_is_refused(capsys, tmp_path):
+    refused(capsys, tmp_path, "'gameboy'", device='gameboy')
+
+
+def test_a_holdout_of_everything_is_refused(capsys, tmp_path):
+    refused(capsys, tmp_path, 'holdout=5000', holdout=5000)
+
+
+@pytest.mark.parametrize(
+    'arg, value', [('epochs', 0), ('epochs', -1), ('bs', 0), ('bs', -5), ('lr', 0.0), ('lr', -0.1)]
+)
+def test_epochs_batch_size_and_learning_rate_must_be_above_zero(capsys, tmp_path, arg, value):
+    refused(capsys, tmp_path, f'{arg}={value}', 'expected', **{arg: value})
+
+
+def test_a_data_folder_without_mnist_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
+    refused(capsys, tmp_path, 'MNIST_KIT_DATA', 'the four files', source='mnist')
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(capsys, tmp_path):
+    (tmp_path / 'file').write_text('')
+    refused(capsys, tmp_path, 'cannot be written', out=str(tmp_path / 'file' / 'run'))
+
+
+def test_an_output_folder_that_is_taken_is_refused(folder, capsys):
+    with pytest.raises(SystemExit) as e:
+        mnist_kit_train(model='model1', source='digits', out=str(folder))
+    assert 'already holds' in e.value.code
+
+
+def test_no_network_is_one_line_and_a_non_zero_exit(no_data, tmp_path):
+    refused(None, tmp_path, 'cannot be downloaded', source='mnist')
+
+
+def test_help_documents_every_option_without_importing_torch():
+    code = (
+        'import sys; from mnist_kit.train import mnist_kit_train; from fastcore.script import anno_parser\n'
+        "print(anno_parser(mnist_kit_train.__wrapped__).format_help()); sys.exit('torch' in sys.modules)"
+    )
+    p = run_python('-c', code)
+    assert p.returncode == 0
+    for option in ('epochs', 'seed', 'source', 'out', 'holdout', 'device', 'bs', 'lr', 'quiet'):
+        assert re.search(rf'--{option}( [A-Z]+)?  +\w', p.stdout), f'--{option} has no text'
+
+
+def command(*args):
+    return [sys.executable, '-m', 'mnist_kit.train', *args]
+
+
+def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path):
+    p = subprocess.run(
+        command('model3', '--epochs', '2', '--source', 'digits', '--out', str(tmp_path / 'r')),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert p.returncode == 0, p.stderr
+    assert 'train_accuracy' in p.stdout and 'valid_accuracy' in p.stdout, 'the table of epochs'
+    last = [line for line in p.stdout.splitlines() if line.startswith('model3 on ')][-1]
+    assert re.search(r'digits \(not MNIST\): \d+\.\d\d % .* 2 of 2 epochs.*7,416 parameters, \d+ min \d\d s', last)
+    assert 'Traceback' not in p.stderr and 'Warning' not in p.stderr
+
+
+def test_a_wrong_word_on_the_command_line_exits_with_one_line():
+    p = subprocess.run(command('model9'), capture_output=True, text=True, timeout=300)
+    assert p.returncode == 1 and p.stdout == '' and p.stderr.count('\n') == 1
+
+
+def interrupted(tmp_path, sig):
+    "Start a long run, send `sig` in the middle of a later epoch, and return exit status and record."
+    out = tmp_path / 'r'
+    p = subprocess.Popen(
+        command('model1', '--epochs', '2000', '--source', 'digits', '--out', str(out), '--quiet'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    end = time.time() + 120
+    while time.time() < end and not ((out / 'run.json').exists() and read_run(out).rows):
+        time.sleep(0.1)
+    p.send_signal(sig)
+    p.communicate(timeout=60)
+    return p.returncode, read_run(out)
+
+
+def test_ctrl_c_keeps_what_was_trained_and_the_folder_says_so(tmp_path):
+    code, run = interrupted(tmp_path, signal.SIGINT)
+    assert code == 130 and run.status == 'interrupted' and run.rows
+    assert re.match(r'in epoch \d+ of 2000, after \d+ of \d+ (training|validation) batches', run.message)
+    assert learner_from(tmp_path / 'r') and (tmp_path / 'r' / 'curves.png').exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs a signal that cannot be caught')
+def test_a_run_that_is_killed_leaves_whole_files(tmp_path):
+    code, run = interrupted(tmp_path, signal.SIGKILL)
+    assert code == -signal.SIGKILL and run.status == 'running' and run.rows
+    learner_from(tmp_path / 'r')
