@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'read_run', 'shipped_runs', 'describe_device',
-           'versions', 'pct', 'closing_line', 'expect_free', 'next_free', 'save_weights', 'load_weights', 'plot_curves',
-           'interrupts_noted', 'new_run', 'train_run', 'learner_from', 'mnist_kit_train']
+           'versions', 'pct', 'closing_line', 'expect_free', 'claim', 'next_free', 'save_weights', 'load_weights',
+           'plot_curves', 'interrupts_noted', 'new_run', 'train_run', 'learner_from', 'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #77018d32
 import json, os, platform, re, signal, sys, tempfile, threading, time
@@ -138,7 +138,7 @@ def closing_line(
     m,s = divmod(round(run.seconds), 60)
     return f'{run.model} on {name}: {scored} after {epochs}{best}, {run.params:,} parameters, {m} min {s:02} s'
 
-# %% ../nbs/04_train.ipynb #74071dcf
+# %% ../nbs/04_train.ipynb #2b797635
 RUN_FILES = ('run.json','model.safetensors','curves.png')
 
 def expect_free(
@@ -155,9 +155,17 @@ def expect_free(
         raise InputError(f'output folder {str(folder)!r} cannot be written ({e.strerror}): '
                          'expected a folder for the run; choose another') from e
 
+def claim(
+    folder:Path # where a run is to go
+):
+    "`expect_free`, and an empty `run.json` at once, so that of two processes only one gets the folder."
+    expect_free(folder)
+    try: open(folder/'run.json', 'x').close()
+    except FileExistsError: expect_free(folder)
+
 def next_free(
-    name:str,                   # what the folder is called
-    parent:str|Path='runs'      # where it goes
+    name:str,              # what the folder is called
+    parent:str|Path='runs' # where it goes
 )->Path:
     "The first of `name`, `name-2`, `name-3` … in `parent` that does not exist."
     names = (Path(parent)/(name if i==1 else f'{name}-{i}') for i in range(1, sys.maxsize))
@@ -245,7 +253,7 @@ def new_run(
                n_train=len(learn.dls.train_ds), n_valid=len(learn.dls.valid_ds),
                device=describe_device(learn.dls.device), versions=versions(), started=now)
 
-# %% ../nbs/04_train.ipynb #f19437c9
+# %% ../nbs/04_train.ipynb #c54d12a6
 def train_run(
     model='model3',          # name, class or module, see `learner_for`
     out:str|Path|None=None,  # folder for the run; None: the next free one in `runs`
@@ -264,7 +272,7 @@ def train_run(
     learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed)
     name = model if isinstance(model, str) else type(learn.model).__name__
     out = next_free(f'{name}-{learn.dls.source}-seed{seed}') if out is None else Path(out)
-    expect_free(out)
+    claim(out)
     run,began = new_run(learn, name, seed, holdout),time.perf_counter()
     def save(row=None):
         if row: run.rows.append(row)
@@ -274,7 +282,7 @@ def train_run(
     save()
     try:
         with interrupts_noted() as note, ExitStack() as quiet:
-            if not bar: quiet.enter_context(learn.no_bar()), quiet.enter_context(learn.no_logging())
+            for o in (learn.no_bar(), learn.no_logging()) if not bar else (): quiet.enter_context(o)
             stop = StopWhen(lambda: note.asked)
             learn.fit_recipe(cbs=[EpochRows(save), stop, *(cbs or [])])
             if holdout and not stop.where:
@@ -309,7 +317,7 @@ def learner_from(
     dls = empty_dls(device) if source is None else None
     return learner_for(module, dls, recipe=recipe, source=source, holdout=run.holdout, device=device)
 
-# %% ../nbs/04_train.ipynb #f035a149
+# %% ../nbs/04_train.ipynb #341698d6
 @call_parse
 def mnist_kit_train(
     model:str,            # model1, model2 or model3
@@ -330,7 +338,9 @@ def mnist_kit_train(
         recipe = replace(recipe, **{k:v for k,v in changes.items() if v is not None})
         folder = train_run(model, out, recipe, source, holdout, device, seed, bar=not quiet)
     except (InputError, ArithmeticError, OSError) as e: sys.exit(f'mnist_kit_train: {e}')
-    except KeyboardInterrupt: sys.exit(130)
+    except KeyboardInterrupt:
+        print('mnist_kit_train: interrupted', file=sys.stderr)
+        sys.exit(130)
     run = read_run(folder)
     print(closing_line(run))
     print(f'{run.status}{" "*bool(run.message)}{run.message}: {folder}')

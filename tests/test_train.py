@@ -129,7 +129,7 @@ def test_a_damaged_run_is_refused_in_one_line(folder, tmp_path, change, part):
 # ---------------------------------------------------------------- the command line
 
 
-def refused(capsys, tmp_path, *parts, **args):
+def refused(tmp_path, *parts, **args):
     "The command given `args` exits non-zero with one line that has all of `parts`, and writes nothing."
     with pytest.raises(SystemExit) as e:
         mnist_kit_train(**{'model': 'model1', 'source': 'digits', 'out': str(tmp_path / 'out'), **args})
@@ -139,47 +139,47 @@ def refused(capsys, tmp_path, *parts, **args):
     assert not list(tmp_path.rglob('run.json'))
 
 
-def test_an_unknown_model_is_refused(capsys, tmp_path):
-    refused(capsys, tmp_path, "'model4'", 'model1, model2, model3', model='model4')
+def test_an_unknown_model_is_refused(tmp_path):
+    refused(tmp_path, "'model4'", 'model1, model2, model3', model='model4')
 
 
-def test_an_unknown_source_is_refused(capsys, tmp_path):
-    refused(capsys, tmp_path, "'cifar'", 'mnist', 'digits', source='cifar')
+def test_an_unknown_source_is_refused(tmp_path):
+    refused(tmp_path, "'cifar'", 'mnist', 'digits', source='cifar')
 
 
-def test_an_unknown_device_is_refused(capsys, tmp_path):
-    refused(capsys, tmp_path, "'gameboy'", device='gameboy')
+def test_an_unknown_device_is_refused(tmp_path):
+    refused(tmp_path, "'gameboy'", device='gameboy')
 
 
-def test_a_holdout_of_everything_is_refused(capsys, tmp_path):
-    refused(capsys, tmp_path, 'holdout=5000', holdout=5000)
+def test_a_holdout_of_everything_is_refused(tmp_path):
+    refused(tmp_path, 'holdout=5000', holdout=5000)
 
 
 @pytest.mark.parametrize(
     'arg, value', [('epochs', 0), ('epochs', -1), ('bs', 0), ('bs', -5), ('lr', 0.0), ('lr', -0.1)]
 )
-def test_epochs_batch_size_and_learning_rate_must_be_above_zero(capsys, tmp_path, arg, value):
-    refused(capsys, tmp_path, f'{arg}={value}', 'expected', **{arg: value})
+def test_epochs_batch_size_and_learning_rate_must_be_above_zero(tmp_path, arg, value):
+    refused(tmp_path, f'{arg}={value}', 'expected', **{arg: value})
 
 
-def test_a_data_folder_without_mnist_is_refused(capsys, tmp_path, monkeypatch):
+def test_a_data_folder_without_mnist_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
-    refused(capsys, tmp_path, 'MNIST_KIT_DATA', 'the four files', source='mnist')
+    refused(tmp_path, 'MNIST_KIT_DATA', 'the four files', source='mnist')
 
 
-def test_an_output_folder_that_cannot_be_written_is_refused(capsys, tmp_path):
+def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / 'file').write_text('')
-    refused(capsys, tmp_path, 'cannot be written', out=str(tmp_path / 'file' / 'run'))
+    refused(tmp_path, 'cannot be written', out=str(tmp_path / 'file' / 'run'))
 
 
-def test_an_output_folder_that_is_taken_is_refused(folder, capsys):
+def test_an_output_folder_that_is_taken_is_refused(folder):
     with pytest.raises(SystemExit) as e:
         mnist_kit_train(model='model1', source='digits', out=str(folder))
     assert 'already holds' in e.value.code
 
 
 def test_no_network_is_one_line_and_a_non_zero_exit(no_data, tmp_path):
-    refused(None, tmp_path, 'cannot be downloaded', source='mnist')
+    refused(tmp_path, 'cannot be downloaded', source='mnist')
 
 
 def test_help_documents_every_option_without_importing_torch():
