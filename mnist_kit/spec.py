@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3', 'SPECS',
-           'InputError', 'expect', 'Recipe', 'Stage', 'Reported', 'ModelSpec', 'spec_for']
+           'InputError', 'expect', 'TrainingError', 'Recipe', 'Stage', 'Reported', 'ModelSpec', 'spec_for']
 
 # %% ../nbs/00_spec.ipynb #5630cec3
 from dataclasses import dataclass
@@ -33,7 +33,13 @@ def expect(
     "Raise an `InputError` saying what was given and what was expected, unless `ok`."
     if not ok: raise InputError(f"{given}: expected {expected}")
 
-# %% ../nbs/00_spec.ipynb #70d632c1
+# %% ../nbs/00_spec.ipynb #39d2aa8e
+class TrainingError(RuntimeError):
+    "Training cannot go on. The message says where it was, what was found, what was expected and what to do."
+    def __init__(self, message): self.message = message
+    def __str__(self): return self.message  # not `args`: fastai rewrites those of whatever a callback raises
+
+# %% ../nbs/00_spec.ipynb #44c91430
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained. Raises `InputError` for values that no training can use."
@@ -41,7 +47,7 @@ class Recipe:
     lr:float                       # learning rate while it is constant
     lr_max:float|None = None       # peak of the one-cycle policy; None: constant `lr`
     mom:float = 0.9                # momentum of SGD while it is constant
-    wd:float = 0.                  # weight decay, PyTorch's coupled form, on every parameter
+    wd:float = 0.                  # weight decay: so much of each parameter is added to its gradient (PyTorch's way)
     bs:int = 128                   # images in a batch
     max_rotate:float = 0.          # degrees; each training image is rotated by an angle uniform in ±max_rotate
     max_translate:float = 0.       # fraction of the side; then shifted, per axis, uniform in ±max_translate
@@ -51,16 +57,24 @@ class Recipe:
     moms:tuple = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
     def __post_init__(self):
-        for k in ('epochs','bs'):
+        def whole(v): return type(v) is int and v>=1
+        def number(v, lo, hi=float('inf')): return isinstance(v, (int,float)) and lo<=v<=hi and isfinite(v)
+        def above(v, lo): return number(v, lo) and v>lo
+        for k,ok,expected in (
+            ('epochs',        whole,                               'a whole number, at least 1'),
+            ('bs',            whole,                               'a whole number, at least 1'),
+            ('lr',            lambda v: above(v, 0),               'a number above 0'),
+            ('lr_max',        lambda v: v is None or above(v, 0),  'a number above 0, or None'),
+            ('mom',           lambda v: number(v, 0) and v<1,      'at least 0 and below 1'),
+            ('wd',            lambda v: number(v, 0),              'a number, at least 0'),
+            ('max_rotate',    lambda v: number(v, 0, 180),         'degrees, from 0 to 180'),
+            ('max_translate', lambda v: number(v, 0) and v<1,      'a fraction, at least 0 and below 1'),
+            ('pct_start',     lambda v: above(v, 0) and v<1,       'a fraction between 0 and 1'),
+            ('div',           lambda v: number(v, 1),              'a number, at least 1'),
+            ('div_final',     lambda v: number(v, 1),              'a number, at least 1'),
+            ('moms',          lambda v: len(v)==3 and all(number(o, 0, 1) for o in v), 'three numbers from 0 to 1')):
             v = getattr(self, k)
-            expect(isinstance(v, int) and v>=1, f'{k}={v}', 'a whole number, at least 1')
-        for k in ('lr','lr_max'):
-            v = getattr(self, k)
-            expect((v is None and k=='lr_max') or (isfinite(v) and v>0), f'{k}={v}', 'a number above 0')
-        expect(0<=self.mom<1, f'mom={self.mom}', 'at least 0 and below 1')
-        expect(isfinite(self.wd) and self.wd>=0, f'wd={self.wd}', 'a number, at least 0')
-        expect(0<=self.max_rotate<=180, f'max_rotate={self.max_rotate}', 'degrees, from 0 to 180')
-        expect(0<=self.max_translate<1, f'max_translate={self.max_translate}', 'a fraction, at least 0 and below 1')
+            expect(ok(v), f'{k}={v}', expected)
 
 # %% ../nbs/00_spec.ipynb #a7a3082f
 @dataclass(frozen=True)
@@ -70,24 +84,24 @@ class Stage:
     layers:str   # its layers in order, in the assignment's notation
     shape:tuple  # what comes out, for one image: (channels, height, width), or (classes,) at the end
 
-# %% ../nbs/00_spec.ipynb #0f0ff22c
+# %% ../nbs/00_spec.ipynb #488ccdff
 @dataclass(frozen=True)
 class Reported:
     "What the assignment reports for a model, and how that was obtained."
     params:str       # parameter count, as the assignment's table gives it
-    train_acc:float  # best training accuracy over the epochs, a fraction
-    test_acc:float   # best test accuracy over the epochs, a fraction
+    train_acc:float  # best training accuracy over the epochs, as its table gives it; a fraction
+    test_acc:float   # best test accuracy over the epochs, as its table gives it; a fraction
     epochs:int       # epochs that were run
     how:str          # how the figures were obtained
 
-# %% ../nbs/00_spec.ipynb #53077f3f
+# %% ../nbs/00_spec.ipynb #f0b218ab
 @dataclass(frozen=True)
 class ModelSpec:
     "All that the assignment says about one model."
     name:str           # as `learner_for` takes it
     title:str          # the assignment's heading
     target:tuple       # what the model was to achieve
-    stages:tuple       # of `Stage`, from the image to the log-probabilities
+    stages:tuple       # of `Stage`, from the image to the ten log-probabilities
     params:int         # trainable parameters
     dropout:float      # probability in each dropout layer; 0 where there is none
     recipe:Recipe      # how it is trained

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'read_run', 'shipped_runs', 'describe_device',
-           'versions', 'pct', 'closing_line', 'expect_free', 'claim', 'next_free', 'save_weights', 'load_weights',
+           'versions', 'pct', 'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights', 'load_weights',
            'plot_curves', 'interrupts_noted', 'new_run', 'train_run', 'learner_from', 'mnist_kit_train']
 
-# %% ../nbs/04_train.ipynb #77018d32
+# %% ../nbs/04_train.ipynb #582d66b6
 import json, os, platform, re, signal, sys, tempfile, threading, time
 from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass, field, asdict, replace
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,15 +21,15 @@ from fastcore.script import call_parse
 
 from .spec import *
 
-# %% ../nbs/04_train.ipynb #24502b85
+# %% ../nbs/04_train.ipynb #1f24b040
 RUN_FORMAT = 1  # of `run.json`; a change that older code cannot read makes it 2
 
 @dataclass
 class Run:
-    "The record of one training. Accuracies are fractions, losses are means over images, times are seconds."
-    model:str                # name of the model, or of its class
+    "The record of one training. Accuracies are fractions, times are seconds; for losses see `EpochRows`."
+    model:str                # see `name_of`
     params:int               # trainable parameters
-    source:str               # 'mnist' or 'digits'; 'unknown' for a reader's own `DataLoaders`
+    source:str               # 'mnist' or 'digits'
     seed:int|None            # of initialisation, shuffling, dropout and augmentation
     recipe:dict              # the fields of `Recipe`
     holdout:int              # training images set aside for validation; 0: validated on the test images
@@ -70,13 +71,13 @@ def write_atomic(
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/04_train.ipynb #f7b9354b
+# %% ../nbs/04_train.ipynb #205e145f
 def write_run(
     run:Run,
     folder:Path # where `run.json` goes
 ):
     "Write the record of a run."
-    write_atomic(folder/'run.json', (json.dumps(asdict(run), indent=1)+'\n').encode())
+    write_atomic(folder/'run.json', (json.dumps(asdict(run), indent=1, allow_nan=False)+'\n').encode())
 
 def read_run(
     path:str|Path # a run's folder, or its `run.json`
@@ -138,38 +139,44 @@ def closing_line(
     m,s = divmod(round(run.seconds), 60)
     return f'{run.model} on {name}: {scored} after {epochs}{best}, {run.params:,} parameters, {m} min {s:02} s'
 
-# %% ../nbs/04_train.ipynb #2b797635
+# %% ../nbs/04_train.ipynb #ee7b8885
 RUN_FILES = ('run.json','model.safetensors','curves.png')
 
 def expect_free(
     folder:Path # where a run is to go; need not exist
 ):
-    "Make sure that a run can be written to `folder`, which is made if need be. Raises `InputError` if not."
+    "Raises `InputError` if `folder` holds a run already, or cannot be written. Writes nothing."
     taken = [o for o in RUN_FILES if (folder/o).exists()]
     expect(not taken, f'output folder {str(folder)!r} already holds {", ".join(taken)}',
            'one without a run; choose another, or move the run away')
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder): pass
-    except OSError as e:
-        raise InputError(f'output folder {str(folder)!r} cannot be written ({e.strerror}): '
-                         'expected a folder for the run; choose another') from e
+    place = next(o for o in (folder, *folder.absolute().parents) if o.exists())
+    expect(place.is_dir() and os.access(place, os.W_OK), f'output folder {str(folder)!r} cannot be written',
+           f'a folder in which you may write; {str(place)!r} is none')
 
 def claim(
     folder:Path # where a run is to go
 ):
-    "`expect_free`, and an empty `run.json` at once, so that of two processes only one gets the folder."
+    "Make the folder, and an empty `run.json` in it, so that of two processes only one gets it. Raises `InputError`."
     expect_free(folder)
-    try: open(folder/'run.json', 'x').close()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        open(folder/'run.json', 'x').close()
     except FileExistsError: expect_free(folder)
+    except OSError as e:
+        raise InputError(f'output folder {str(folder)!r} cannot be written ({e.strerror}): expected another one') from e
 
-def next_free(
+def claim_next(
     name:str,              # what the folder is called
     parent:str|Path='runs' # where it goes
 )->Path:
-    "The first of `name`, `name-2`, `name-3` … in `parent` that does not exist."
-    names = (Path(parent)/(name if i==1 else f'{name}-{i}') for i in range(1, sys.maxsize))
-    return next(p for p in names if not p.exists())
+    "Claim the first of `name`, `name-2`, `name-3` … in `parent` that does not exist."
+    for i in count(1):
+        folder = Path(parent)/(name if i==1 else f'{name}-{i}')
+        try: folder.mkdir(parents=True)
+        except FileExistsError: continue
+        except OSError: pass  # `claim` says why
+        claim(folder)
+        return folder
 
 # %% ../nbs/04_train.ipynb #ba689614
 def save_weights(
@@ -253,7 +260,7 @@ def new_run(
                n_train=len(learn.dls.train_ds), n_valid=len(learn.dls.valid_ds),
                device=describe_device(learn.dls.device), versions=versions(), started=now)
 
-# %% ../nbs/04_train.ipynb #c54d12a6
+# %% ../nbs/04_train.ipynb #dd961991
 def train_run(
     model='model3',          # name, class or module, see `learner_for`
     out:str|Path|None=None,  # folder for the run; None: the next free one in `runs`
@@ -266,14 +273,15 @@ def train_run(
     cbs=None                 # further callbacks for the fit
 )->Path:                     # the folder
     """Train `model`, and leave the run in a folder. Ctrl-C ends it early, with status 'interrupted'.
-    Raises `InputError`, before anything is written, for what cannot be used; `NonFiniteLossError` if it diverges."""
+    Raises `InputError`, before anything is written, for what cannot be used; `TrainingError` if the loss diverges."""
     from mnist_kit.learner import learner_for, EpochRows, StopWhen
+    from mnist_kit.models import name_of
     if out is not None: expect_free(Path(out))
     learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed)
-    name = model if isinstance(model, str) else type(learn.model).__name__
-    out = next_free(f'{name}-{learn.dls.source}-seed{seed}') if out is None else Path(out)
-    claim(out)
-    run,began = new_run(learn, name, seed, holdout),time.perf_counter()
+    run = new_run(learn, name_of(learn.model), seed, holdout)
+    if out is None: out = claim_next(f'{run.model}-{run.source}-seed{seed}')
+    else: claim(out := Path(out))
+    began = time.perf_counter()
     def save(row=None):
         if row: run.rows.append(row)
         run.seconds = round(time.perf_counter()-began, 3)
@@ -282,7 +290,9 @@ def train_run(
     save()
     try:
         with interrupts_noted() as note, ExitStack() as quiet:
-            for o in (learn.no_bar(), learn.no_logging()) if not bar else (): quiet.enter_context(o)
+            if not bar:
+                quiet.enter_context(learn.no_bar())
+                quiet.enter_context(learn.no_logging())
             stop = StopWhen(lambda: note.asked)
             learn.fit_recipe(cbs=[EpochRows(save), stop, *(cbs or [])])
             if holdout and not stop.where:
@@ -299,25 +309,28 @@ def train_run(
     plot_curves(run).savefig(out/'curves.png', dpi=100)
     return out
 
-# %% ../nbs/04_train.ipynb #866c1373
+# %% ../nbs/04_train.ipynb #cd0c98c0
 def learner_from(
     folder:str|Path,       # of a run
     source:str|None=None,  # 'mnist', 'digits' or 'auto' to load images too; None: a learner that only predicts
     device=None,           # None: fastai's default device
     model=None             # the class or module, for a run of a reader's own model
 ):  # a fastai `Learner`
-    "The learner of a run, with the weights that it ended with. Raises `InputError` if the folder holds no whole run."
+    """The learner of a run, with the weights that it ended with; says so if it ended before its last epoch.
+    Raises `InputError` if the folder holds no run, or files that are damaged."""
     from mnist_kit.data import empty_dls
     from mnist_kit.learner import learner_for, make_model
     run = read_run(folder)
     expect(model is not None or run.model in SPECS, f'a run of {run.model!r}',
            f"one of {', '.join(SPECS)}; or the class itself as `model`")
-    module,recipe = make_model(model or run.model),Recipe(**{**run.recipe, 'moms': tuple(run.recipe['moms'])})
+    if run.status!='finished': print(f'{folder}: {run.status} {run.message}')
+    module = make_model(run.model if model is None else model)
+    recipe = Recipe(**run.recipe | dict(moms=tuple(run.recipe['moms'])))
     load_weights(module, folder)
     dls = empty_dls(device) if source is None else None
     return learner_for(module, dls, recipe=recipe, source=source, holdout=run.holdout, device=device)
 
-# %% ../nbs/04_train.ipynb #341698d6
+# %% ../nbs/04_train.ipynb #72bb9f0a
 @call_parse
 def mnist_kit_train(
     model:str,            # model1, model2 or model3
@@ -337,11 +350,11 @@ def mnist_kit_train(
         changes = dict(epochs=epochs, bs=bs, **{'lr_max' if recipe.lr_max else 'lr': lr})
         recipe = replace(recipe, **{k:v for k,v in changes.items() if v is not None})
         folder = train_run(model, out, recipe, source, holdout, device, seed, bar=not quiet)
-    except (InputError, ArithmeticError, OSError) as e: sys.exit(f'mnist_kit_train: {e}')
+    except (InputError, TrainingError, OSError) as e: sys.exit(f'mnist_kit_train: {e}')
     except KeyboardInterrupt:
         print('mnist_kit_train: interrupted', file=sys.stderr)
         sys.exit(130)
     run = read_run(folder)
     print(closing_line(run))
-    print(f'{run.status}{" "*bool(run.message)}{run.message}: {folder}')
+    print(f'{run.status} {run.message}'.strip() + f': {folder}')
     if run.status=='interrupted': sys.exit(130)

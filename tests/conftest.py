@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from mnist_kit import data
 from mnist_kit.data import find_mnist, load_mnist
 from mnist_kit.learner import learner_for
 from mnist_kit.spec import InputError
 from fastai.data.external import fastai_path
+from fastai.torch_core import default_device
+
+default_device(False)  # on the CPU, wherever the tests run: expected values are compared bit for bit
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +45,7 @@ def no_data(monkeypatch, tmp_path):
     from torchvision.datasets import MNIST
 
     monkeypatch.delenv('MNIST_KIT_DATA', raising=False)
-    monkeypatch.setenv('FASTAI_HOME', str(tmp_path / 'fastai'))
+    monkeypatch.setattr(data, 'fastai_path', lambda folder: tmp_path / 'fastai' / folder)
     monkeypatch.setattr(MNIST, 'mirrors', ['http://127.0.0.1:9/'])
     return tmp_path
 

@@ -2,6 +2,9 @@
 
 import gzip
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -81,7 +84,7 @@ def damaged(folder, tmp_path, **changes):
 @pytest.mark.parametrize(
     'what, change',
     [
-        ('truncated', lambda b: b[:5000]),
+        ('truncated', lambda b: b[:-1000]),
         ('corrupt', lambda b: b[:3000] + b'\0\1\2' + b[3003:]),
         ('empty', lambda b: b''),
         ('of another data set', lambda b: gzip.compress(bytes(10008))),
@@ -129,14 +132,31 @@ def test_an_unknown_source_is_refused():
 # ---------------------------------------------------------------- downloading
 
 
-def mirror(monkeypatch, folder):
-    monkeypatch.setattr(MNIST, 'mirrors', [folder.resolve().as_uri() + '/'])
+@pytest.fixture
+def mirror(monkeypatch):
+    "Serve a folder on this machine, and make it torchvision's only mirror."
+    servers = []
+
+    def serve(folder):
+        class Handler(SimpleHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+        server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=folder))
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(MNIST, 'mirrors', [f'http://127.0.0.1:{server.server_port}/'])
+
+    yield serve
+    for o in servers:
+        o.shutdown()
+        o.server_close()
 
 
-def test_mnist_is_downloaded_with_torchvision_into_fastais_data_folder(mnist, mnist_folder, no_data, monkeypatch):
+def test_mnist_is_downloaded_with_torchvision_into_fastais_data_folder(mnist, mnist_folder, no_data, mirror, monkeypatch):
     if not all((mnist_folder / f'{name}.gz').is_file() for name in FILES):
         pytest.skip('needs the gzipped files, to serve as a mirror')
-    mirror(monkeypatch, mnist_folder)
+    mirror(mnist_folder)
     source, train, test = load_source('auto')
     assert source == 'mnist' and torch.equal(train[0], mnist[0][0]) and torch.equal(test[1], mnist[1][1])
     assert sorted(p.name for p in (no_data / 'fastai').rglob('*ubyte')) == sorted(FILES)
@@ -144,10 +164,10 @@ def test_mnist_is_downloaded_with_torchvision_into_fastais_data_folder(mnist, mn
     assert load_source('mnist')[0] == 'mnist'  # the second time it is there
 
 
-def test_a_damaged_download_leaves_nothing_behind(mnist_folder, no_data, tmp_path, monkeypatch):
+def test_a_damaged_download_leaves_nothing_behind(mnist_folder, no_data, tmp_path, mirror):
     served = tmp_path / 'served'
     served.mkdir()
-    mirror(monkeypatch, damaged(mnist_folder, served, train_labels=lambda b: b[:-100] + bytes(100)))
+    mirror(damaged(mnist_folder, served, train_labels=lambda b: b[:-100] + bytes(100)))
     with pytest.raises(InputError) as e:
         download_mnist(tmp_path / 'data')
     one_line(e, 'cannot be downloaded')
@@ -212,6 +232,12 @@ def test_validation_batches_are_never_augmented(dls):
     ((x, y),) = list(dls.valid)
     ds = dls.valid_ds
     assert torch.allclose(x, (ds.images / 255 - MEAN) / STD, atol=1e-5) and torch.equal(y, ds.labels)
+
+
+def test_one_dataset_may_be_trained_on_and_validated_on(dls):
+    both = dls_of(dls.train_ds, dls.train_ds, recipe=MODEL3.recipe)
+    assert not torch.equal(*(both.train.new(shuffle=False).one_batch()[0] for _ in range(2)))
+    assert torch.equal(*(both.valid.one_batch()[0] for _ in range(2)))
 
 
 def indices(dl):
@@ -285,7 +311,7 @@ def images():
 @pytest.mark.parametrize('angle', [-7.0, 2.5, 7.0, 45.0])
 def test_rotation_agrees_with_torchvision(images, angle):
     ours = RandomAffine(draw_rotate=angle, draw_translate=(0.0, 0.0))(TensorImageBW(images), split_idx=0)
-    theirs = torch.stack([TF.rotate(im, angle, InterpolationMode.BILINEAR) for im in images])
+    theirs = torch.stack([TF.rotate(im, -angle, InterpolationMode.BILINEAR) for im in images])  # counter-clockwise
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
@@ -299,7 +325,7 @@ def test_translation_agrees_with_torchvision(images, dx, dy):
 def test_rotation_comes_first_and_translation_second(images):
     "A shift by whole pixels is exact, so two samplings of torchvision equal the one of ours."
     ours = RandomAffine(draw_rotate=7.0, draw_translate=(2 / 28, -1 / 28))(TensorImageBW(images), split_idx=0)
-    rotated = torch.stack([TF.rotate(im, 7.0, InterpolationMode.BILINEAR) for im in images])
+    rotated = torch.stack([TF.rotate(im, -7.0, InterpolationMode.BILINEAR) for im in images])
     theirs = torch.zeros_like(rotated)
     theirs[..., :-1, 2:] = rotated[..., 1:, :-2]  # two to the right, one up
     assert torch.allclose(ours, theirs, atol=1e-4)
@@ -376,6 +402,21 @@ def test_an_image_file_is_read_like_an_array(dls, tmp_path):
     Image.fromarray(array).save(tmp_path / 'digit.png')
     from_file, from_array = (dls.test_dl([o]).one_batch()[0] for o in (tmp_path / 'digit.png', array))
     assert torch.equal(from_file, from_array)
+
+
+@pytest.mark.parametrize(
+    'images, labels, part',
+    [
+        (torch.zeros(5, 28, 28), torch.zeros(5), 'float32'),
+        (torch.zeros(5, 32, 32, dtype=torch.uint8), torch.zeros(5), '(5, 32, 32)'),
+        (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(4), '5 images, 4 labels'),
+        (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.arange(8, 13), 'labels from 8 to 12'),
+    ],
+)
+def test_a_dataset_that_does_not_fit_is_refused(images, labels, part):
+    with pytest.raises(InputError) as e:
+        DigitDataset(images, labels)
+    one_line(e, part)
 
 
 def test_a_dataset_of_ones_own_can_be_loaded():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.interpret import ClassificationInterpretation
 from fastai.learner import Learner, load_learner
@@ -13,9 +14,9 @@ from torch import nn
 
 from conftest import quiet
 from mnist_kit.data import dls_for
-from mnist_kit.learner import NonFiniteLossError, learner_for, make_model
+from mnist_kit.learner import learner_for, make_model
 from mnist_kit.models import MODELS, Model1
-from mnist_kit.spec import MODEL1, MODEL3, SPECS, InputError, Recipe
+from mnist_kit.spec import MODEL1, MODEL3, SPECS, InputError, Recipe, TrainingError
 
 each_name = pytest.mark.parametrize('name', list(MODELS))
 
@@ -186,16 +187,26 @@ def test_the_confusion_matrix_counts_every_image_once(trained):
 
 def test_an_exported_learner_predicts_the_same(trained, tmp_path):
     trained.export(tmp_path / 'export.pkl')
+    assert (tmp_path / 'export.pkl').stat().st_size < 300_000, 'without the 1,797 images, which are 1.4 MB'
     again = load_learner(tmp_path / 'export.pkl')
     image = trained.dls.valid_ds.images[0].cpu()
     assert torch.allclose(again.predict(image)[2], trained.predict(image)[2])
 
 
+def test_test_time_augmentation_works_and_augments():
+    learn = quiet(learner_for('model3', source='digits', seed=0))
+    learn.fit_recipe(epochs=2)
+    plain, (augmented, targs) = learn.get_preds()[0], learn.tta(n=2)
+    assert torch.equal(targs, learn.dls.valid_ds.labels) and not torch.allclose(plain, augmented, atol=1e-3)
+    assert torch.allclose(plain, learn.get_preds()[0]), 'and afterwards all is as before'
+
+
 def test_fit_one_cycle_and_further_callbacks_work(tmp_path):
     from fastai.callback.tracker import SaveModelCallback
 
-    learn = quiet(learner_for('model2', source='digits', seed=0, path=tmp_path))
-    learn.fit_one_cycle(2, 0.01, cbs=SaveModelCallback(monitor='valid_accuracy'))
+    saver = SaveModelCallback(monitor='valid_accuracy')
+    learn = quiet(learner_for('model2', source='digits', seed=0, path=tmp_path, cbs=saver))
+    learn.fit_one_cycle(2, 0.01)
     assert (tmp_path / 'models' / 'model.pth').is_file() and len(learn.recorder.values) == 2
 
 
@@ -251,13 +262,29 @@ def test_what_is_no_model_is_refused_in_one_line(model, part):
     assert part in str(e.value) and '\n' not in str(e.value)
 
 
+def stopped(learn, epochs):
+    "The one line with which a training is stopped."
+    with pytest.raises(TrainingError) as e:
+        learn.fit_recipe(epochs=epochs)
+    assert '\n' not in str(e.value)
+    return str(e.value)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_clear_message():
     learn = quiet(learner_for('model1', source='digits', recipe=Recipe(epochs=5, lr=1e6), seed=0))
-    with pytest.raises(NonFiniteLossError) as e:
-        learn.fit_recipe()
-    assert (
-        str(e.value).startswith('the loss is ') and 'lower learning rate' in str(e.value) and '\n' not in str(e.value)
-    )
+    message = stopped(learn, 5)
+    assert message.startswith('the loss is ') and 'training batch' in message and 'lower learning rate' in message
+
+
+def test_a_validation_loss_that_is_not_finite_stops_it_too():
+    learn = quiet(learner_for('model1', source='digits', seed=0))
+    learn.add_cb(Callback(before_validate=lambda self: self.learn.model.classifier.weight.data.fill_(float('nan'))))
+    assert 'epoch 1, validation batch 1' in stopped(learn, 1)
+
+
+def test_a_model_that_returns_logits_is_told_what_to_do():
+    learn = quiet(learner_for(Logits(10), source='digits', seed=0))
+    assert 'LogSoftmax' in (message := stopped(learn, 1)) and 'CrossEntropyLossFlat' in message
 
 
 def test_the_package_hands_learner_for_on():

@@ -188,6 +188,15 @@ def test_the_summary_leaves_the_model_as_it_was():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+def test_the_summary_uses_up_no_random_numbers():
+    torch.manual_seed(0)
+    summary(Model2())
+    a = torch.rand(1)
+    torch.manual_seed(0)
+    Model2()
+    assert torch.equal(a, torch.rand(1))
+
+
 def test_the_summary_works_for_a_readers_own_model():
     table = summary(
         nn.Sequential(

@@ -16,7 +16,7 @@ import torch
 
 from conftest import run_python
 from mnist_kit import train
-from mnist_kit.spec import MODEL1, SPECS, InputError
+from mnist_kit.spec import MODEL1, InputError, TrainingError
 from mnist_kit.train import RUN_FILES, learner_from, mnist_kit_train, read_run, train_run, write_atomic
 
 short = replace(MODEL1.recipe, epochs=2)
@@ -81,6 +81,13 @@ def test_without_a_folder_the_next_free_one_is_taken(tmp_path, monkeypatch):
     assert names == [os.path.join('runs', n) for n in ('model1-digits-seed0', 'model1-digits-seed0-2')]
 
 
+def test_a_class_of_the_kit_is_recorded_under_its_name(tmp_path):
+    from mnist_kit.models import Model1
+
+    assert read_run(train_run(Model1, tmp_path / 'c', replace(short, epochs=1), 'digits', bar=False)).model == 'model1'
+    learner_from(tmp_path / 'c')
+
+
 def test_with_holdout_the_test_images_are_scored_once_at_the_end(tmp_path):
     run = read_run(train_run('model1', tmp_path / 'h', short, 'digits', holdout=300, bar=False))
     assert (run.n_train, run.n_valid, run.test['n']) == (1200, 300, 297)
@@ -100,7 +107,7 @@ def test_a_crash_never_leaves_half_a_file(tmp_path, monkeypatch):
 
 
 def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
-    with pytest.raises(ArithmeticError):
+    with pytest.raises(TrainingError):
         train_run('model1', tmp_path / 'd', replace(short, lr=1e6), 'digits', bar=False)
     run = read_run(tmp_path / 'd')
     assert run.status == 'failed' and 'lower learning rate' in run.message
