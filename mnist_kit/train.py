@@ -309,7 +309,7 @@ def train_run(
     plot_curves(run).savefig(out/'curves.png', dpi=100)
     return out
 
-# %% ../nbs/04_train.ipynb #cd0c98c0
+# %% ../nbs/04_train.ipynb #4ff82721
 def learner_from(
     folder:str|Path,       # of a run
     source:str|None=None,  # 'mnist', 'digits' or 'auto' to load images too; None: a learner that only predicts
@@ -323,7 +323,7 @@ def learner_from(
     run = read_run(folder)
     expect(model is not None or run.model in SPECS, f'a run of {run.model!r}',
            f"one of {', '.join(SPECS)}; or the class itself as `model`")
-    if run.status!='finished': print(f'{folder}: {run.status} {run.message}')
+    if run.status!='finished': print(f'This run was not finished: {run.status} {run.message}')
     module = make_model(run.model if model is None else model)
     recipe = Recipe(**run.recipe | dict(moms=tuple(run.recipe['moms'])))
     load_weights(module, folder)

@@ -24,7 +24,6 @@ from mnist_kit.data import (
     load_digits,
     load_mnist,
     load_source,
-    read_mnist,
 )
 from mnist_kit.spec import MEAN, MODEL1, MODEL3, STD, InputError
 
@@ -153,7 +152,9 @@ def mirror(monkeypatch):
         o.server_close()
 
 
-def test_mnist_is_downloaded_with_torchvision_into_fastais_data_folder(mnist, mnist_folder, no_data, mirror, monkeypatch):
+def test_mnist_is_downloaded_with_torchvision_into_fastais_data_folder(
+    mnist, mnist_folder, no_data, mirror, monkeypatch
+):
     if not all((mnist_folder / f'{name}.gz').is_file() for name in FILES):
         pytest.skip('needs the gzipped files, to serve as a mirror')
     mirror(mnist_folder)
