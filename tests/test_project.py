@@ -141,9 +141,9 @@ def test_model1_reaches_98_7_percent_in_its_last_epoch():
     assert mean(accuracies('model1')) >= 0.987
 
 
-def test_model2_stays_below_its_report_as_the_readme_says():
-    "Its recipe was to reach 98.7 % and does not, see the README. Whoever changes that will want to change the README."
-    assert 0.975 < mean(accuracies('model2')) < SPECS['model2'].reported.test_acc
+def test_model2_reaches_98_7_percent_in_its_last_epoch_with_some_seeds_only_as_the_readme_says():
+    accs = accuracies('model2')
+    assert max(accs) >= 0.987 > mean(accs) > 0.98 and max(accs) - min(accs) > 0.01
 
 
 def test_the_readmes_table_is_computed_from_the_records():
