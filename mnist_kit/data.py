@@ -177,7 +177,7 @@ def to_image(
     expect(shape in ((IMAGE_SIZE,IMAGE_SIZE), (1,IMAGE_SIZE,IMAGE_SIZE)), f'image of shape {shape}', want)
     return o.reshape(IMAGE_SIZE,IMAGE_SIZE)
 
-# %% ../nbs/01_data.ipynb #13732a79
+# %% ../nbs/01_data.ipynb #7f855311
 class DigitDataset:
     "Images and labels as tensors on one device. An index gives an (image, label) pair, a tensor of indices a batch."
     n_inp,c,vocab = 1,CLASSES,CategoryMap([str(i) for i in range(CLASSES)])
@@ -192,7 +192,7 @@ class DigitDataset:
         self.images,self.labels = images.reshape(-1,1,IMAGE_SIZE,IMAGE_SIZE),None if labels is None else labels.long()
         self.source,self.split_idx = source,split_idx
         if labels is None or not len(labels): return
-        expect(len(labels)==len(self.images), f'{len(self.images)} images, {len(labels)} labels', 'as many of one as of the other')
+        expect(len(labels)==len(self.images), f'{len(self.images)} images, {len(labels)} labels', 'one for each image')
         lo,hi = int(self.labels.min()),int(self.labels.max())
         expect(0<=lo and hi<CLASSES, f'labels from {lo} to {hi}', f'digits, from 0 to {CLASSES-1}')
 
