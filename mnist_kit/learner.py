@@ -44,13 +44,13 @@ def sgd(
     "PyTorch's SGD with the momentum and the coupled weight decay of `recipe`, for every parameter."
     return partial(OptimWrapper, opt=torch.optim.SGD, momentum=recipe.mom, weight_decay=recipe.wd)
 
-# %% ../nbs/03_learner.ipynb #c3580ae0
+# %% ../nbs/03_learner.ipynb #9667311c
 class TrainingChecks(Callback):
     "Raises `TrainingError` at an infinite or NaN loss, and at outputs that should be log-probabilities and are not."
     def after_pred(self):
         if not (self.training and self.train_iter==0 and isinstance(self.loss_func, NLLLossFlat)): return
         total = self.pred.detach().float().exp().sum(-1)
-        if (total-1).abs().max() < 0.01: return
+        if (total-1).abs().max() < 0.01 or not total.isfinite().all(): return  # what is not finite shows in the loss
         raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
                             'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
 
@@ -59,7 +59,7 @@ class TrainingChecks(Callback):
         phase = 'training' if self.training else 'validation'
         loss = self.loss.mean().item()
         raise TrainingError(f'the loss is {loss} in epoch {self.epoch+1}, {phase} batch {self.iter+1}, at '
-                            f' learning rate {self.opt.hypers[-1]["lr"]:.3g}: expected a finite number; '
+                            f'learning rate {self.opt.hypers[-1]["lr"]:.3g}: expected a finite number; '
                             'train again with a lower learning rate')
 
 # %% ../nbs/03_learner.ipynb #0da82cf6
@@ -83,7 +83,7 @@ def recipe_for(
     "The assignment's recipe for its own models; Model 3's for any other."
     return SPECS.get(name_of(model), MODEL3).recipe
 
-# %% ../nbs/03_learner.ipynb #d31e5170
+# %% ../nbs/03_learner.ipynb #1736f38d
 def learner_for(
     model:str|type|nn.Module='model3',  # a name, a class or a module, see `make_model`
     dls:DataLoaders|None=None,          # any fastai `DataLoaders` of such images; None: made by `dls_for` from
@@ -97,9 +97,12 @@ def learner_for(
     **kwargs                            # to fastai's `Learner`
 )->Learner:
     "A fastai `Learner` for `model` that knows its `recipe`. Raises `InputError` if something given cannot be used."
+    expect(seed is None or isinstance(seed, int) and 0<=seed<2**32, f'seed={seed!r}', 'a whole number below 2**32')
+    expect(dls is None or isinstance(dls, DataLoaders), f'{type(dls).__name__} as dls', "fastai's DataLoaders")
     if seed is not None: set_seed(seed, reproducible=True)
     model = make_model(model)
     if recipe is None: recipe = recipe_for(model)
+    expect(isinstance(recipe, Recipe), f'{recipe!r} as recipe', "a Recipe, such as spec_for('model3').recipe")
     if dls is None: dls = dls_for(recipe, source=source, holdout=holdout, device=device, seed=seed)
     elif seed is not None: dls.train.rng = random.Random(seed)
     kw = dict(opt_func=sgd(recipe), lr=recipe.lr, moms=recipe.moms, metrics=accuracy) | kwargs
@@ -108,7 +111,7 @@ def learner_for(
     learn.recipe = recipe
     return learn
 
-# %% ../nbs/03_learner.ipynb #1e628f44
+# %% ../nbs/03_learner.ipynb #79bb82be
 @patch
 def fit_recipe(self:Learner,
     epochs:int|None=None,  # None: as many as the recipe says; a one-cycle is stretched or squeezed to fit
@@ -116,6 +119,7 @@ def fit_recipe(self:Learner,
 ):
     "Train by the recipe that `learner_for` put into `self.recipe`."
     r = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
+    expect(len(self.dls.train), 'a learner without images', "one with images; learner_from takes source='auto'")
     if r.lr_max is None: self.fit(r.epochs, r.lr, cbs=cbs, reset_opt=True)
     else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
                              cbs=cbs, reset_opt=True)

@@ -6,9 +6,8 @@
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3', 'SPECS',
            'InputError', 'expect', 'TrainingError', 'Recipe', 'Stage', 'Reported', 'ModelSpec', 'spec_for']
 
-# %% ../nbs/00_spec.ipynb #5630cec3
+# %% ../nbs/00_spec.ipynb #c8645d2a
 from dataclasses import dataclass
-from math import isfinite
 
 # %% ../nbs/00_spec.ipynb #7c8e893e
 PARAM_BUDGET = 8_000  # a model has fewer trainable parameters than this
@@ -39,7 +38,7 @@ class TrainingError(RuntimeError):
     def __init__(self, message): self.message = message
     def __str__(self): return self.message  # not `args`: fastai rewrites those of whatever a callback raises
 
-# %% ../nbs/00_spec.ipynb #44c91430
+# %% ../nbs/00_spec.ipynb #3f620db7
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained. Raises `InputError` for values that no training can use."
@@ -57,8 +56,8 @@ class Recipe:
     moms:tuple = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
     def __post_init__(self):
-        def whole(v): return type(v) is int and v>=1
-        def number(v, lo, hi=float('inf')): return isinstance(v, (int,float)) and lo<=v<=hi and isfinite(v)
+        def whole(v): return type(v) is int and 1<=v<2**31
+        def number(v, lo, hi=1e30): return isinstance(v, (int,float)) and lo<=v<=hi  # float32 ends at 3e38
         def above(v, lo): return number(v, lo) and v>lo
         for k,ok,expected in (
             ('epochs',        whole,                               'a whole number, at least 1'),
@@ -72,9 +71,10 @@ class Recipe:
             ('pct_start',     lambda v: above(v, 0) and v<1,       'a fraction between 0 and 1'),
             ('div',           lambda v: number(v, 1),              'a number, at least 1'),
             ('div_final',     lambda v: number(v, 1),              'a number, at least 1'),
-            ('moms',          lambda v: len(v)==3 and all(number(o, 0, 1) for o in v), 'three numbers from 0 to 1')):
+            ('moms',          lambda v: isinstance(v, tuple) and [number(o, 0, 1) for o in v]==[True]*3,
+                                                                   'three numbers from 0 to 1')):
             v = getattr(self, k)
-            expect(ok(v), f'{k}={v}', expected)
+            expect(ok(v), f'{k}={v!r}', expected)
 
 # %% ../nbs/00_spec.ipynb #a7a3082f
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def test_swapped_images_and_labels_are_named(mnist_folder, tmp_path, monkeypatch
 @pytest.mark.parametrize('source', ['mnist', 'auto'])
 def test_a_data_folder_that_is_missing_or_empty_is_refused(tmp_path, monkeypatch, source):
     for folder, what in (
-        (tmp_path / 'nowhere', 'a folder that exists'),
+        (tmp_path / 'nowhere', 'an existing folder'),
         (tmp_path, 'the four files'),
         ('', 'a folder'),
     ):
@@ -186,6 +186,18 @@ def test_without_a_network_auto_takes_digits_and_says_so(no_data, capsys):
     assert 'no figure that follows is an MNIST figure' in capsys.readouterr().out
 
 
+def test_a_home_that_fastai_cannot_use_is_no_reason_to_stop(no_data, monkeypatch, capsys):
+    def broken(folder):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(data, 'fastai_path', broken)
+    assert load_source('auto')[0] == 'digits'
+    assert 'Permission denied' in capsys.readouterr().out
+    with pytest.raises(InputError) as e:
+        load_source('mnist')
+    one_line(e, 'a home to write to', 'MNIST_KIT_DATA')
+
+
 # ---------------------------------------------------------------- digits
 
 
@@ -222,11 +234,15 @@ def test_the_device_is_fastais_default_unless_told_otherwise(dls, monkeypatch):
     from fastai.torch_core import default_device
 
     assert dls.device == default_device()
-    moved = dls_for(MODEL3.recipe, source='digits', device='meta')  # a device without memory, that every machine has
-    assert moved.train_ds.images.device.type == moved.valid_ds.labels.device.type == 'meta'
+    dls.to('meta')  # a device without memory, that every machine has
+    assert dls.train_ds.images.device.type == dls.valid_ds.labels.device.type == 'meta'
+
+
+@pytest.mark.parametrize('device', ['gameboy', 'cuda:99', 'meta', 'mps:7', []])
+def test_a_device_that_cannot_be_used_is_refused(device):
     with pytest.raises(InputError) as e:
-        dls_for(MODEL3.recipe, source='digits', device='gameboy')
-    one_line(e, "device 'gameboy'", 'expected one that PyTorch finds')
+        dls_for(MODEL3.recipe, source='digits', device=device)
+    one_line(e, f'device {str(device)!r}', 'expected one that PyTorch finds')
 
 
 def test_validation_batches_are_never_augmented(dls):
@@ -394,6 +410,27 @@ def test_an_image_of_another_size_or_type_is_refused(dls, image, part):
     with pytest.raises(InputError) as e:
         dls.test_dl([image])
     one_line(e, part, '28×28')
+
+
+@pytest.mark.parametrize('mode', ['I;16', 'F', 'RGBA', 'LA'])
+def test_an_image_whose_pixels_would_have_to_be_guessed_is_refused(dls, tmp_path, mode):
+    from PIL import Image
+
+    with pytest.raises(InputError) as e:
+        dls.test_dl([Image.new(mode, (28, 28))])
+    one_line(e, f'image of mode {mode}', 'convert it to mode L')
+
+
+def test_a_flipped_array_is_an_image_too(dls):
+    array = dls.valid_ds.images[0, 0].cpu().numpy()
+    assert torch.equal(dls.test_dl([array[::-1]]).one_batch()[0], dls.test_dl([array]).one_batch()[0].flip(2))
+
+
+@pytest.mark.parametrize('items', ['digit.png', 7])
+def test_items_that_are_no_list_are_refused(dls, items):
+    with pytest.raises(InputError) as e:
+        dls.test_dl(items)
+    one_line(e, 'a list of images')
 
 
 def test_an_image_file_is_read_like_an_array(dls, tmp_path):

@@ -41,11 +41,11 @@ def test_the_training_phase_of_model3_takes_at_most_a_quarter_longer_than_bare_s
 
     def phases():
         bare_seconds(learn, batch)  # warm
-        for _ in range(5):
+        for _ in range(7):
             times.append((learner_seconds(learn), bare_seconds(learn, batch)))
 
     batch = learn.dls.train.one_batch()
     learn._do_epoch = phases  # in place of an epoch, so that the fit's callbacks are all set up
     learn.fit_recipe(epochs=1)
-    ratios = sorted(a / b for a, b in times)
-    assert ratios[len(ratios) // 2] <= 1.25, ratios
+    ours, bare = (min(t) for t in zip(*times))  # the fastest of each: what else the machine did only ever adds
+    assert ours / bare <= 1.25, times

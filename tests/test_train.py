@@ -101,7 +101,7 @@ def test_a_crash_never_leaves_half_a_file(tmp_path, monkeypatch):
     write_atomic(path, b'old')
     with monkeypatch.context() as m:
         m.setattr(train.os, 'replace', lambda *a: (_ for _ in ()).throw(OSError('no space left')))
-        with pytest.raises(OSError):
+        with pytest.raises(TrainingError, match='no space left'):
             write_atomic(path, b'new')
     assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
 
@@ -113,6 +113,16 @@ def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
     assert run.status == 'failed' and 'lower learning rate' in run.message
 
 
+def edit(field, value):
+    "A change of one field of a run's record."
+
+    def change(folder):
+        o = json.loads((folder / 'run.json').read_text())
+        (folder / 'run.json').write_text(json.dumps(o | {field: value}))
+
+    return change
+
+
 @pytest.mark.parametrize(
     'change, part',
     [
@@ -120,6 +130,8 @@ def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
         (lambda f: (f / 'run.json').unlink(), 'cannot be read'),
         (lambda f: (f / 'run.json').write_text('{"format": 99}'), 'format 99'),
         (lambda f: (f / 'run.json').write_text('{"format": 1}'), 'not complete'),
+        (edit('recipe', {}), 'not complete'),
+        (edit('recipe', {'epochs': 0, 'lr': 1}), 'not complete'),
         (lambda f: (f / 'model.safetensors').unlink(), 'cannot be read'),
         (lambda f: (f / 'model.safetensors').write_bytes((f / 'model.safetensors').read_bytes()[:999]), 'is damaged'),
     ],
@@ -244,6 +256,42 @@ def test_ctrl_c_keeps_what_was_trained_and_the_folder_says_so(tmp_path):
     assert code == 130 and run.status == 'interrupted' and run.rows
     assert re.match(r'in epoch \d+ of 2000, after \d+ of \d+ (training|validation) batches', run.message)
     assert learner_from(tmp_path / 'r') and (tmp_path / 'r' / 'curves.png').exists()
+
+
+@pytest.mark.parametrize('seed', [-1, 2**32, 2**64])
+def test_a_seed_that_cannot_be_used_is_refused(tmp_path, seed):
+    refused(tmp_path, f'seed={seed}', 'a whole number', seed=seed)
+
+
+@pytest.mark.parametrize('out', ['', 'x' * 300])
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    refused(tmp_path, 'expected', out=out)
+
+
+def test_a_link_to_nowhere_is_not_taken_for_a_free_folder(tmp_path):
+    (tmp_path / 'out').symlink_to(tmp_path / 'nowhere')
+    refused(tmp_path, 'cannot be written')
+
+
+def test_what_fails_right_after_the_folder_was_taken_leaves_a_record(tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, 'save_weights', broken)
+    with pytest.raises(KeyboardInterrupt):
+        train_run('model1', tmp_path / 'r', short, 'digits', bar=False)
+    assert read_run(tmp_path / 'r').status == 'interrupted'
+
+
+def test_a_learner_without_images_does_not_train(folder):
+    with pytest.raises(InputError, match='without images'):
+        learner_from(folder).fit_recipe(1)
+
+
+def test_a_learner_can_be_loaded_by_the_path_of_its_record(folder):
+    learner_from(folder / 'run.json')
 
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs a signal that cannot be caught')
