@@ -235,6 +235,12 @@ def test_a_wrong_word_on_the_command_line_exits_with_one_line():
     assert p.returncode == 1 and p.stdout == '' and p.stderr.count('\n') == 1
 
 
+def has_rows(out):
+    "Has a run written its first row? (For a moment its `run.json` is there and empty: the folder is taken.)"
+    record = out / 'run.json'
+    return record.exists() and record.stat().st_size > 0 and bool(read_run(out).rows)
+
+
 def interrupted(tmp_path, sig):
     "Start a long run, send `sig` in the middle of a later epoch, and return exit status and record."
     out = tmp_path / 'r'
@@ -244,7 +250,7 @@ def interrupted(tmp_path, sig):
         stderr=subprocess.PIPE,
     )
     end = time.time() + 120
-    while time.time() < end and not ((out / 'run.json').exists() and read_run(out).rows):
+    while time.time() < end and not has_rows(out):
         time.sleep(0.1)
     p.send_signal(sig)
     p.communicate(timeout=60)
