@@ -249,11 +249,14 @@ def interrupted(tmp_path, sig):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    end = time.time() + 120
-    while time.time() < end and not has_rows(out):
-        time.sleep(0.1)
-    p.send_signal(sig)
-    p.communicate(timeout=60)
+    try:
+        end = time.time() + 120
+        while time.time() < end and not has_rows(out):
+            time.sleep(0.1)
+        p.send_signal(sig)
+        p.communicate(timeout=60)
+    finally:
+        p.kill()  # whatever happens, nothing goes on training
     return p.returncode, read_run(out)
 
 
