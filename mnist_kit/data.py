@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['MNIST_SHA256', 'SOURCES', 'find_mnist', 'read_mnist', 'DownloadError', 'download_mnist', 'data_folder', 'load_mnist',
-           'centre', 'load_digits', 'load_source', 'to_image', 'DigitDataset', 'as_dataset', 'DigitDL', 'translate_mat',
-           'RandomAffine', 'device_for', 'dls_of', 'dls_for', 'empty_dls']
+           'centre', 'load_digits', 'load_source', 'to_image', 'DigitDataset', 'as_dataset', 'DigitDL', 'affine_mats',
+           'affine_sample', 'RandomAffine', 'device_for', 'dls_of', 'dls_for', 'empty_dls']
 
-# %% ../nbs/01_data.ipynb #8040432a
+# %% ../nbs/01_data.ipynb #79c56fed
 import gzip, hashlib, os, random, socket, tempfile, zlib
 from contextlib import contextmanager
-from functools import partial
 from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
@@ -22,11 +21,11 @@ from PIL import Image
 from torch import Tensor
 
 from .spec import *
-from fastai.torch_core import default_device, TitledStr, TensorCategory, TensorImageBW
+from fastai.torch_core import default_device, TitledStr, TensorCategory, TensorImage, TensorImageBW
 from fastai.data.core import TfmdDL, DataLoaders
 from fastai.data.external import fastai_path
-from fastai.data.transforms import CategoryMap, IntToFloatTensor, Normalize
-from fastai.vision.augment import AffineCoordTfm, PadMode, affine_mat, rotate_mat, t0, t1
+from fastai.data.transforms import CategoryMap, DisplayedTransform, IntToFloatTensor, Normalize
+from fastcore.basics import store_attr
 from fastcore.foundation import L
 import fastai.vision.data  # show_batch of images
 
@@ -277,33 +276,49 @@ class DigitDL(TfmdDL):
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(None if dataset is None else as_dataset(dataset, self.dataset), cls, **kwargs)
 
-# %% ../nbs/01_data.ipynb #77beabd6
-def translate_mat(
-    x:Tensor,             # images (n, c, h, w)
-    max_translate:float,  # fraction of the side; uniform in ±max_translate for each image and axis
-    draw=None             # (right, down) as fractions, in place of random ones: two numbers, or two tensors (n,)
-)->Tensor:                # (n, 3, 3)
-    "Matrices of random translations, right and down where the draw is positive."
-    random = x.new_empty(2, len(x)).uniform_(-max_translate, max_translate)
-    dx,dy = random if draw is None else (torch.zeros_like(random[0])+d for d in draw)
-    return affine_mat(t1(dx), t0(dx), -2*dx,
-                      t0(dy), t1(dy), -2*dy)
+# %% ../nbs/01_data.ipynb #2cd611ea
+def affine_mats(
+    x:Tensor,              # images (n, c, h, w), h = w
+    max_rotate:float,      # degrees, uniform in ±max_rotate for each image
+    max_translate:float,   # fraction of the side, uniform in ±max_translate for each image and axis
+    draw_rotate=None,      # degrees, clockwise, in place of random ones: a number, or a tensor (n,)
+    draw_translate=None    # (right, down) as fractions, in place of random ones: two numbers, or two tensors (n,)
+)->Tensor:                 # (n, 2, 3), as `F.affine_grid` takes them
+    "One rotation followed by one translation, per image."
+    n,zeros = len(x),torch.zeros(len(x), device=x.device)
+    angle = zeros.new_empty(n).uniform_(-max_rotate, max_rotate) if draw_rotate is None else zeros+draw_rotate
+    dx,dy = (zeros.new_empty(2, n).uniform_(-max_translate, max_translate) if draw_translate is None
+             else (zeros+d for d in draw_translate))
+    cos,sin = angle.deg2rad().cos(),angle.deg2rad().sin()
+    return torch.stack([ cos, sin, -2*(cos*dx+sin*dy),
+                        -sin, cos, -2*(cos*dy-sin*dx)], dim=1).view(n,2,3)
 
-# %% ../nbs/01_data.ipynb #5133017d
-class RandomAffine(AffineCoordTfm):
+# %% ../nbs/01_data.ipynb #74912de4
+def affine_sample(
+    x:Tensor,    # images (n, c, h, w), h = w
+    mats:Tensor  # (n, 2, 3), see `affine_mats`
+)->Tensor:       # images of the same shape
+    "Each image read off at the places that its matrix says, bilinear, zero outside."
+    side = x.shape[-1]
+    at = (2*torch.arange(side, device=x.device)+1)/side - 1  # the middles of the pixels, from -1 to 1
+    a = mats[...,None,None]                                  # (n, 2, 3, 1, 1)
+    places = a[:,:,0]*at + a[:,:,1]*at[:,None] + a[:,:,2]    # (n, 2, h, w)
+    return F.grid_sample(x, places.permute(0,2,3,1), align_corners=False)
+
+# %% ../nbs/01_data.ipynb #40c9a21b
+class RandomAffine(DisplayedTransform):
     "In training, a random rotation, then a random translation, of each image, sampled once. In validation, nothing."
+    order,split_idx = 30,0
     def __init__(self,
-        max_rotate:float=0.,     # degrees, uniform in ±max_rotate for each image
-        max_translate:float=0.,  # fraction of the side, uniform in ±max_translate for each image and axis
-        draw_rotate=None,        # degrees, clockwise, in place of random ones: a number, or one for each image
-        draw_translate=None      # see `translate_mat`
-    ):
-        super().__init__(aff_fs=[partial(rotate_mat, max_deg=max_rotate, p=1., draw=draw_rotate),
-                                 partial(translate_mat, max_translate=max_translate, draw=draw_translate)],
-                         pad_mode=PadMode.Zeros, align_corners=False)
-    def before_call(self, b, split_idx):
-        if split_idx!=1: super().before_call(b, split_idx)
-        self.do = split_idx!=1
+        max_rotate:float=0.,    # the four arguments of `affine_mats`
+        max_translate:float=0.,
+        draw_rotate=None,
+        draw_translate=None
+    ): store_attr()
+
+    def encodes(self, x:TensorImage):
+        self.mat = affine_mats(x, self.max_rotate, self.max_translate, self.draw_rotate, self.draw_translate)
+        return type(x)(affine_sample(Tensor(x), self.mat))
 
 # %% ../nbs/01_data.ipynb #14c75107
 def device_for(

@@ -353,7 +353,7 @@ def draws(n=20000):
     torch.manual_seed(0)
     tfm = RandomAffine(MODEL3.recipe.max_rotate, MODEL3.recipe.max_translate)
     tfm(TensorImageBW(torch.zeros(n, 1, 28, 28)), split_idx=0)
-    m = torch.Tensor(tfm.mat).double()  # where in the old image: first the shift undone, then the rotation
+    m = tfm.mat.double()  # where in the old image: first the shift undone, then the rotation
     rotation, offset = m[:, :, :2], m[:, :, 2:]
     angles = torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0]).rad2deg()
     return angles, (-(rotation.mT @ offset) / 2).squeeze(2)
