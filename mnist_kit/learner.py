@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NLLLossFlat', 'sgd', 'TrainingChecks', 'make_model', 'recipe_for', 'learner_for', 'EpochRows', 'StopWhen']
 
-# %% ../nbs/03_learner.ipynb #011b6f2f
+# %% ../nbs/03_learner.ipynb #e9573603
 import random, time
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,6 @@ from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler  # also brings fit_one_cycle and lr_find
 from fastai.data.core import DataLoaders
-from fastai.interpret import ClassificationInterpretation
 from fastai.learner import Learner
 from fastai.losses import BaseLoss
 from fastai.metrics import accuracy

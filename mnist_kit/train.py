@@ -7,8 +7,8 @@ __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recip
            'describe_device', 'versions', 'pct', 'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights',
            'load_weights', 'plot_curves', 'interrupts_noted', 'new_run', 'train_run', 'learner_from', 'mnist_kit_train']
 
-# %% ../nbs/04_train.ipynb #87a21e23
-import io, json, os, platform, re, signal, sys, tempfile, threading, time
+# %% ../nbs/04_train.ipynb #7fb47abf
+import io, json, os, platform, re, signal, sys, threading, time
 from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass, field, asdict, replace
 from importlib.metadata import version
@@ -57,7 +57,7 @@ class Run:
         "The row with the best validation accuracy: an optimistic figure, since it is picked by looking"
         return max(self.rows, key=lambda r: r['valid_accuracy'], default=None)
 
-# %% ../nbs/04_train.ipynb #58275e38
+# %% ../nbs/04_train.ipynb #2d8eebfa
 def write_atomic(
     path:Path,     # file to write or replace
     content:bytes  # all of it
@@ -71,9 +71,9 @@ def write_atomic(
             os.fsync(f.fileno())
         os.replace(tmp, path)
     except OSError as e:
-        tmp.unlink(missing_ok=True)
         raise TrainingError(f'{str(path)!r} cannot be written ({e.strerror or e}): expected a folder with space in it; '
                             'what was written before is still there') from e
+    finally: tmp.unlink(missing_ok=True)
 
 # %% ../nbs/04_train.ipynb #270823fa
 def write_run(
