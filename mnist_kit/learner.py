@@ -61,19 +61,21 @@ class TrainingChecks(Callback):
                             f'learning rate {self.opt.hypers[-1]["lr"]:.3g}: expected a finite number; '
                             'train again with a lower learning rate')
 
-# %% ../nbs/03_learner.ipynb #0da82cf6
+# %% ../nbs/03_learner.ipynb #0129c914
 def make_model(
-    model:str|type|nn.Module  # 'model1', 'model2' or 'model3', a class without required arguments, or a module
+    model:str|type|nn.Module, # 'model1', 'model2' or 'model3', a class without required arguments, or a module
+    **options                 # arguments of the class, such as `dropout=0.`
 )->nn.Module:
     "The module that is meant. Raises `InputError` for anything else."
     if isinstance(model, str): model = MODELS[spec_for(model).name]
     if isinstance(model, type) and issubclass(model, nn.Module):
-        try: model = model()
+        try: return model(**options)
         except TypeError as e:
-            raise InputError(f'class {model.__name__} ({e}): expected one that needs no arguments; '
+            raise InputError(f'class {model.__name__} ({e}): expected one that needs no arguments but its options; '
                              'or give an instance of it') from e
     expect(isinstance(model, nn.Module), f'{model!r} as a model',
            f"one of {', '.join(MODELS)}, an nn.Module, or a class of one")
+    expect(not options, f"options {', '.join(options)} for a module", 'them with a name or a class only')
     return model
 
 def recipe_for(
@@ -82,7 +84,7 @@ def recipe_for(
     "The assignment's recipe for its own models; Model 3's for any other."
     return SPECS.get(name_of(model), MODEL3).recipe
 
-# %% ../nbs/03_learner.ipynb #1736f38d
+# %% ../nbs/03_learner.ipynb #a49e05c8
 def learner_for(
     model:str|type|nn.Module='model3',  # a name, a class or a module, see `make_model`
     dls:DataLoaders|None=None,          # any fastai `DataLoaders` of such images; None: made by `dls_for` from
@@ -93,13 +95,14 @@ def learner_for(
     seed:int|None=None,                 # makes what follows reproducible: seeds Python, NumPy and PyTorch
     cbs=None,                           # further callbacks
     loss_func=None,                     # `CrossEntropyLossFlat()` for a module that returns logits; None: `NLLLossFlat`
+    options:dict|None=None,             # of the model, see `make_model`
     **kwargs                            # to fastai's `Learner`
 )->Learner:
     "A fastai `Learner` for `model` that knows its `recipe`. Raises `InputError` if something given cannot be used."
     expect(seed is None or isinstance(seed, int) and 0<=seed<2**32, f'seed={seed!r}', 'a whole number below 2**32')
     expect(dls is None or isinstance(dls, DataLoaders), f'{type(dls).__name__} as dls', "fastai's DataLoaders")
     if seed is not None: set_seed(seed, reproducible=True)
-    model = make_model(model)
+    model = make_model(model, **options or {})
     if recipe is None: recipe = recipe_for(model)
     expect(isinstance(recipe, Recipe), f'{recipe!r} as recipe', "a Recipe, such as spec_for('model3').recipe")
     if dls is None: dls = dls_for(recipe, source=source, holdout=holdout, device=device, seed=seed)

@@ -6,8 +6,9 @@
 __all__ = ['MODELS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Model1', 'Model2', 'Model3', 'name_of', 'leaves',
            'describe', 'windows', 'layer_infos', 'summary']
 
-# %% ../nbs/02_models.ipynb #791b368c
+# %% ../nbs/02_models.ipynb #c142a7ca
 from collections import OrderedDict
+from functools import partial
 
 import pandas as pd
 import torch
@@ -26,9 +27,10 @@ def conv(
     "A convolution without bias."
     return nn.Conv2d(ni, nf, ks, padding=padding, bias=False)
 
-# %% ../nbs/02_models.ipynb #864bb0b8
-def conv_bn_relu(ni, nf, ks=3):
-    "Convolution, batch normalisation, ReLU: the block of Models 1 and 2."
+# %% ../nbs/02_models.ipynb #fd0d3f02
+def conv_bn_relu(ni, nf, ks=3, bn=True):
+    "Convolution, batch normalisation, ReLU: the block of Models 1 and 2. Without `bn`: convolution with bias, ReLU."
+    if not bn: return nn.Sequential(nn.Conv2d(ni, nf, ks), nn.ReLU())
     return nn.Sequential(conv(ni, nf, ks), nn.BatchNorm2d(nf), nn.ReLU())
 
 def conv_relu_bn(ni, nf, ks=3, padding=0):
@@ -40,21 +42,26 @@ def log_softmax():
     "(n, 10, 1, 1) to log-probabilities (n, 10)."
     return nn.Sequential(nn.Flatten(), nn.LogSoftmax(dim=1))
 
-# %% ../nbs/02_models.ipynb #83da9f81
+# %% ../nbs/02_models.ipynb #54a20cff
 class Model1(nn.Sequential):
     "Baseline: a 7×7 convolution as the classifier. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
-    def __init__(self):
+    def __init__(self,
+        bn:bool=True,   # batch normalisation? Without it, a bias in its place
+        gap:bool=False  # end as Model 2 does: bare 1×1 convolution, average pooling, and no 7×7 convolution?
+    ):
+        block = partial(conv_bn_relu, bn=bn)
         super().__init__(OrderedDict(
-            conv1       = conv_bn_relu( 1,  4),        #  4×26×26
-            conv2       = conv_bn_relu( 4,  4),        #  4×24×24
-            conv3       = conv_bn_relu( 4,  8),        #  8×22×22
-            pool        = nn.MaxPool2d(2),             #  8×11×11
-            transition  = conv_bn_relu( 8,  4, ks=1),  #  4×11×11
-            conv4       = conv_bn_relu( 4,  8),        #  8× 9× 9
-            conv5       = conv_bn_relu( 8, 16),        # 16× 7× 7
-            reduce      = conv_bn_relu(16, 10, ks=1),  # 10× 7× 7
-            classifier  = conv(10, 10, ks=7),          # 10× 1× 1
-            log_softmax = log_softmax()))              # 10
+            conv1       = block( 1,  4),                                    #  4×26×26
+            conv2       = block( 4,  4),                                    #  4×24×24
+            conv3       = block( 4,  8),                                    #  8×22×22
+            pool        = nn.MaxPool2d(2),                                  #  8×11×11
+            transition  = block( 8,  4, ks=1),                              #  4×11×11
+            conv4       = block( 4,  8),                                    #  8× 9× 9
+            conv5       = block( 8, 16),                                    # 16× 7× 7
+            reduce      = conv(16, 10, ks=1) if gap else block(16, 10, 1),  # 10× 7× 7
+            **(dict(gap = nn.AvgPool2d(7)) if gap else                      # 10× 1× 1
+               dict(classifier = conv(10, 10, ks=7))),                      # 10× 1× 1
+            log_softmax = log_softmax()))                                   # 10
 
 # %% ../nbs/02_models.ipynb #cf23b9dd
 class Model2(nn.Sequential):

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recipe_of', 'read_run', 'shipped_runs',
            'describe_device', 'versions', 'pct', 'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights',
-           'load_weights', 'plot_curves', 'interrupts_noted', 'new_run', 'train_run', 'learner_from', 'mnist_kit_train']
+           'load_weights', 'plot_curves', 'interrupts_noted', 'new_run', 'score', 'train_run', 'learner_from',
+           'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #7fb47abf
 import io, json, os, platform, re, signal, sys, threading, time
@@ -22,7 +23,7 @@ from fastcore.script import call_parse
 
 from .spec import *
 
-# %% ../nbs/04_train.ipynb #1f24b040
+# %% ../nbs/04_train.ipynb #eadebf1a
 RUN_FORMAT = 1  # of `run.json`; a change that older code cannot read makes it 2
 
 @dataclass
@@ -39,11 +40,15 @@ class Run:
     device:dict              # type, name, and for a CPU the threads
     versions:dict            # of Python and the packages
     started:str              # date and time, UTC
+    variant:str = ''         # what was changed, see the study; '': nothing that has a name
+    options:dict = field(default_factory=dict)    # arguments of the model's class that are not its defaults
+    callbacks:list = field(default_factory=list)  # names of the callbacks that were added to the fit
     status:str = 'running'   # 'running', 'finished', 'interrupted' or 'failed'
     message:str = ''         # where it was interrupted, or why it failed
     seconds:float = 0.       # training and validation together
     rows:list = field(default_factory=list)  # one dict for each whole epoch, see `EpochRows`
-    test:dict|None = None    # with `holdout`: n, loss and accuracy on the test images, once, at the end
+    train:dict|None = None   # n, loss and accuracy on the training images, not augmented, no dropout, at the end
+    test:dict|None = None    # with `holdout`: the same on the test images
     format:int = RUN_FORMAT
 
     @property
@@ -260,21 +265,31 @@ def interrupts_noted():
     finally:
         for s,f in old.items(): signal.signal(s, f)
 
-# %% ../nbs/04_train.ipynb #965455cc
+# %% ../nbs/04_train.ipynb #4182b73d
 def new_run(
     learn,      # a `Learner` from `learner_for`
     name:str,   # of the model
     seed:int,
-    holdout:int
+    holdout:int,
+    **kwargs    # further fields of `Run`
 )->Run:
     "The record of a run that has not begun to train."
     now = time.strftime('%Y-%m-%dT%H:%M:%S+00:00', time.gmtime())
     return Run(model=name, params=sum(p.numel() for p in learn.model.parameters() if p.requires_grad),
                source=learn.dls.source, seed=seed, recipe=asdict(learn.recipe), holdout=holdout,
                n_train=len(learn.dls.train_ds), n_valid=len(learn.dls.valid_ds),
-               device=describe_device(learn.dls.device), versions=versions(), started=now)
+               device=describe_device(learn.dls.device), versions=versions(), started=now, **kwargs)
 
-# %% ../nbs/04_train.ipynb #de28930c
+# %% ../nbs/04_train.ipynb #8f0404cb
+def score(
+    learn,  # a `Learner`
+    dataset # a `DigitDataset` with labels
+)->dict:    # n, loss and accuracy
+    "How well the model does on all the images of `dataset`, not augmented, in evaluation mode."
+    values = learn.validate(dl=learn.dls.test_dl(dataset, with_labels=True))
+    return dict(n=len(dataset), **dict(zip(('loss','accuracy'), values)))
+
+# %% ../nbs/04_train.ipynb #d37ba642
 def train_run(
     model='model3',          # name, class or module, see `learner_for`
     out:str|Path|None=None,  # folder for the run; None: the next free one in `runs`
@@ -284,7 +299,9 @@ def train_run(
     device=None,             # None: fastai's default device
     seed:int=0,              # of everything that is random
     bar:bool=True,           # show the progress bar and the table?
-    cbs=None                 # further callbacks for the fit
+    cbs=None,                # further callbacks for the fit
+    options:dict|None=None,  # of the model, see `make_model`
+    variant:str=''           # goes into the record: what was changed
 )->Path:                     # the folder
     """Train `model`, and leave the run in a folder. Ctrl-C ends it early, with status 'interrupted'.
     Raises `InputError`, before anything is written, for what cannot be used; `TrainingError` if the loss diverges."""
@@ -293,8 +310,9 @@ def train_run(
     if out is not None:
         expect(str(out), "out=''", 'a name for the folder')
         expect_free(out := Path(os.path.expanduser(out)))
-    learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed)
-    run = new_run(learn, name_of(learn.model), seed, holdout)
+    learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed, options=options)
+    run = new_run(learn, name_of(learn.model), seed, holdout, variant=variant, options=options or {},
+                  callbacks=[cb.__name__ if isinstance(cb, type) else type(cb).__name__ for cb in L(cbs)])
     if out is None: out = claim_next(f'{run.model}-{run.source}-seed{seed}')
     else: claim(out)
     began = time.perf_counter()
@@ -311,8 +329,9 @@ def train_run(
                 quiet.enter_context(learn.no_logging())
             stop = StopWhen(lambda: note.asked)
             learn.fit_recipe(cbs=[EpochRows(save), stop]+list(L(cbs)))
-            if holdout and not stop.where:
-                run.test = dict(n=len(learn.dls[2].dataset), **dict(zip(('loss','accuracy'), learn.validate(2))))
+            if not stop.where:
+                run.train = score(learn, learn.dls.train_ds)
+                if holdout: run.test = score(learn, learn.dls[2].dataset)
         run.status = 'interrupted' if stop.where else 'finished'
         if stop.where: run.message = f'in {stop.where}; the weights are those of that moment'
     except BaseException as e:
@@ -327,7 +346,7 @@ def train_run(
         write_atomic(out/'curves.png', png.getvalue())
     return out
 
-# %% ../nbs/04_train.ipynb #c0dff96f
+# %% ../nbs/04_train.ipynb #d8a32b7d
 def learner_from(
     folder:str|Path,       # of a run
     source:str|None=None,  # 'mnist', 'digits' or 'auto' to load images too; None: a learner that only predicts
@@ -343,7 +362,7 @@ def learner_from(
     expect(model is not None or run.model in SPECS, f'a run of {run.model!r}',
            f"one of {', '.join(SPECS)}; or the class itself as `model`")
     if run.status!='finished': print(f'This run was not finished: {run.status} {run.message}')
-    module = make_model(run.model if model is None else model)
+    module = make_model(run.model if model is None else model, **run.options)
     load_weights(module, folder)
     dls = empty_dls(device) if source is None else None
     return learner_for(module, dls, recipe=recipe_of(run), source=source, holdout=run.holdout, device=device)
