@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RECORDS', 'NLLLossFlat', 'sgd', 'TrainingChecks', 'pretrained_folder', 'load_weights', 'make_model', 'recipe_for',
-           'learner_for', 'EpochRows', 'StopWhen']
+           'learner_for', 'schedule', 'plot_schedule', 'EpochRows', 'StopWhen']
 
-# %% ../nbs/03_learner.ipynb #5eedb3eb
+# %% ../nbs/03_learner.ipynb #77df883f
 import random, time
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ from .data import *
 from .models import *
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.progress import ProgressCallback
-from fastai.callback.schedule import ParamScheduler  # also brings fit_one_cycle and lr_find
+from fastai.callback.schedule import ParamScheduler, combined_cos  # also brings fit_one_cycle and lr_find
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import BaseLoss
@@ -162,6 +162,28 @@ def fit_recipe(self:Learner,
     if r.lr_max is None: self.fit(r.epochs, r.lr, cbs=cbs, reset_opt=True)
     else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
                              cbs=cbs, reset_opt=True)
+
+# %% ../nbs/03_learner.ipynb #2caffb7f
+def schedule(
+    recipe:Recipe
+)->tuple:  # (lr, mom): functions of the part of the training that is done, from 0 to 1
+    "Learning rate and momentum over a training, as `fit_recipe` sets them."
+    r = recipe
+    if r.lr_max is None: return (lambda pos: r.lr),(lambda pos: r.mom)
+    return combined_cos(r.pct_start, r.lr_max/r.div, r.lr_max, r.lr_max/r.div_final),combined_cos(r.pct_start, *r.moms)
+
+def plot_schedule(
+    recipe:Recipe
+):
+    "Learning rate and momentum over the epochs of a recipe."
+    import matplotlib.pyplot as plt
+    xs = torch.linspace(0, 1, 401)
+    _,axs = plt.subplots(1, 2, figsize=(8,2.6), layout='constrained')
+    for ax,f,label in zip(axs, schedule(recipe), ('learning rate','momentum')):
+        ax.plot(recipe.epochs*xs, [float(f(float(o))) for o in xs])
+        ax.set(xlabel='epoch', ylabel=label)
+        ax.set_ylim(bottom=0)
+        ax.grid(alpha=0.3)
 
 # %% ../nbs/03_learner.ipynb #37952667
 class EpochRows(Callback):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Model1', 'Model2', 'Model3', 'name_of', 'leaves',
-           'describe', 'windows', 'layer_infos', 'summary']
+           'describe', 'windows', 'layer_infos', 'summary', 'plot_features']
 
 # %% ../nbs/02_models.ipynb #c142a7ca
 from collections import OrderedDict
@@ -176,3 +176,27 @@ def summary(
     sums = {k: sum(r[k] for r in rows) for k in ('parameters','macs')}
     total = dict(stage='total', layers='', output='', receptive_field=field, **sums)
     return pd.DataFrame([*rows, total]).set_index('stage')
+
+# %% ../nbs/02_models.ipynb #9f6f4815
+def plot_features(
+    model:nn.Module,   # a chain of stages, such as one of the three
+    image:torch.Tensor # (1, 1, 28, 28), normalised
+):
+    "The feature maps of every stage that has any, a row each; bright is large, each map on its own scale."
+    import matplotlib.pyplot as plt
+    maps,h = {'image': image.cpu()},image.to(next(model.parameters()).device)
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for name,stage in model.named_children():
+            h = stage(h)
+            if h.ndim==4 and h.shape[-1]>1: maps[name] = h.cpu()
+    model.train(training)
+    cols = max(o.shape[1] for o in maps.values())
+    fig,axs = plt.subplots(len(maps), cols, figsize=(9, 9.4*len(maps)/max(cols,10)), squeeze=False,
+                           gridspec_kw=dict(wspace=0.06, hspace=0.06, left=0.13, right=1, top=1, bottom=0))
+    for (name,o),row in zip(maps.items(), axs):
+        for ax in row: ax.axis('off')
+        for ax,channel in zip(row, o[0]): ax.imshow(channel, cmap='gray')
+        row[0].text(-0.15, 0.5, f'{name}\n{o.shape[1]}×{o.shape[2]}×{o.shape[3]}', transform=row[0].transAxes, ha='right',
+                    va='center', fontsize=8)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'RUN_COLUMNS', 'CLAIMS', 'TOPICS', 'Variant', 'variant_for', 'outcome', 'cut', 'Study', 'Interval',
-           'interval', 'summary_of', 'Comparison', 'compare', 'Claim', 'verdicts', 'reported_curves', 'plot_seeds',
-           'plot_variants', 'plan', 'run_name', 'run_one', 'in_use', 'missing', 'span', 'Progress', 'run_study',
-           'run_all', 'median_run', 'ship', 'report', 'mnist_kit_study']
+           'interval', 'summary_of', 'Comparison', 'compare', 'Claim', 'verdicts', 'plus_minus', 'results_table',
+           'verdict_table', 'reported_curves', 'plot_seeds', 'plot_variants', 'plan', 'run_name', 'run_one', 'in_use',
+           'missing', 'span', 'Progress', 'run_study', 'run_all', 'median_run', 'ship', 'report', 'mnist_kit_study']
 
 # %% ../nbs/05_study.ipynb #01bc665b
 import io, os, shutil, signal, sys, time
@@ -290,6 +290,45 @@ def verdicts(
                      'from': scale*c.diff.low, 'to': scale*c.diff.high, 'unit': unit, 'n': c.diff.n,
                      'verdict': c.verdict.split(' at ')[0]})
     return pd.DataFrame(rows)
+
+# %% ../nbs/05_study.ipynb #20a93f85
+def _markdown(header, rows):
+    cells = [header, [':--' if i==0 else '---' for i in range(len(header))], *rows]
+    return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in cells)
+
+def plus_minus(
+    values,       # fractions
+    scale=100     # 100: print them in percent
+)->str:
+    "Mean and half of the 95 % interval; for a single value that value."
+    values = list(values)
+    if len(values)<2: return f'{scale*values[0]:.2f}'
+    i = interval(values)
+    return f'{scale*i.mean:.2f} ± {scale*i.half:.2f}'
+
+def results_table(
+    study:Study,
+    *names:str     # of `SPECS`; none: all three
+)->str:            # Markdown
+    "Model, parameters, what was reported, what this study has, and how many runs that is."
+    def row(s):
+        f = study.frame().query('variant==@s.name')
+        return [f'{s.name[-1]}: {s.title}', f'{s.params:,}', f'{pct(s.reported.test_acc)}',
+                f'**{plus_minus(f.accuracy)} %**', f'{plus_minus(f.best_accuracy)} %', len(f)]
+    return _markdown(['model','parameters','reported: best epoch, 1 run','this kit: last epoch','this kit: best epoch','n'],
+                     [row(SPECS[o]) for o in names or SPECS if study.of(o)])
+
+def verdict_table(
+    study:Study,
+    *topics:str    # of `TOPICS`; none: all of them
+)->str:            # Markdown
+    "The claims of the assignment with the comparison that tests each, and the verdict."
+    rows = []
+    for _,o in verdicts(study, *topics).iterrows():
+        digits = 2 if o.unit=='points' else 1
+        interval = f'{o["difference"]:+.{digits}f} ({o["from"]:+.{digits}f} to {o["to"]:+.{digits}f}) {o.unit}'
+        rows.append([o['the assignment says'], o['so'], interval, o.n, f'**{o.verdict}**'])
+    return _markdown(['the assignment says','so','difference (95 % interval)','n','verdict'], rows)
 
 # %% ../nbs/05_study.ipynb #1ce9d1d6
 def reported_curves()->pd.DataFrame:
