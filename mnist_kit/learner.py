@@ -163,7 +163,7 @@ def fit_recipe(self:Learner,
     else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
                              cbs=cbs, reset_opt=True)
 
-# %% ../nbs/03_learner.ipynb #2caffb7f
+# %% ../nbs/03_learner.ipynb #53eae732
 def schedule(
     recipe:Recipe
 )->tuple:  # (lr, mom): functions of the part of the training that is done, from 0 to 1
@@ -182,6 +182,7 @@ def plot_schedule(
     for ax,f,label in zip(axs, schedule(recipe), ('learning rate','momentum')):
         ax.plot(recipe.epochs*xs, [float(f(float(o))) for o in xs])
         ax.set(xlabel='epoch', ylabel=label)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
 

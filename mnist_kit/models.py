@@ -177,7 +177,7 @@ def summary(
     total = dict(stage='total', layers='', output='', receptive_field=field, **sums)
     return pd.DataFrame([*rows, total]).set_index('stage')
 
-# %% ../nbs/02_models.ipynb #9f6f4815
+# %% ../nbs/02_models.ipynb #87d55c33
 def plot_features(
     model:nn.Module,   # a chain of stages, such as one of the three
     image:torch.Tensor # (1, 1, 28, 28), normalised
@@ -198,5 +198,5 @@ def plot_features(
     for (name,o),row in zip(maps.items(), axs):
         for ax in row: ax.axis('off')
         for ax,channel in zip(row, o[0]): ax.imshow(channel, cmap='gray')
-        row[0].text(-0.15, 0.5, f'{name}\n{o.shape[1]}×{o.shape[2]}×{o.shape[3]}', transform=row[0].transAxes, ha='right',
-                    va='center', fontsize=8)
+        row[0].text(-0.15, 0.5, f'{name}\n{o.shape[1]}×{o.shape[2]}×{o.shape[3]}', transform=row[0].transAxes,
+                    ha='right', va='center', fontsize=8)
