@@ -163,7 +163,7 @@ def fit_recipe(self:Learner,
     else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
                              cbs=cbs, reset_opt=True)
 
-# %% ../nbs/03_learner.ipynb #53eae732
+# %% ../nbs/03_learner.ipynb #23ac9e06
 def schedule(
     recipe:Recipe
 )->tuple:  # (lr, mom): functions of the part of the training that is done, from 0 to 1
@@ -178,13 +178,14 @@ def plot_schedule(
     "Learning rate and momentum over the epochs of a recipe."
     import matplotlib.pyplot as plt
     xs = torch.linspace(0, 1, 401)
-    _,axs = plt.subplots(1, 2, figsize=(8,2.6), layout='constrained')
+    _,axs = plt.subplots(2, 1, figsize=(6.4,3.6), sharex=True, layout='constrained')
     for ax,f,label in zip(axs, schedule(recipe), ('learning rate','momentum')):
         ax.plot(recipe.epochs*xs, [float(f(float(o))) for o in xs])
-        ax.set(xlabel='epoch', ylabel=label)
+        ax.set(ylabel=label)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
+    axs[1].set_xlabel('epoch')
 
 # %% ../nbs/03_learner.ipynb #37952667
 class EpochRows(Callback):

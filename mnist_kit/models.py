@@ -177,7 +177,7 @@ def summary(
     total = dict(stage='total', layers='', output='', receptive_field=field, **sums)
     return pd.DataFrame([*rows, total]).set_index('stage')
 
-# %% ../nbs/02_models.ipynb #87d55c33
+# %% ../nbs/02_models.ipynb #d3389c6a
 def plot_features(
     model:nn.Module,   # a chain of stages, such as one of the three
     image:torch.Tensor # (1, 1, 28, 28), normalised
@@ -193,8 +193,8 @@ def plot_features(
             if h.ndim==4 and h.shape[-1]>1: maps[name] = h.cpu()
     model.train(training)
     cols = max(o.shape[1] for o in maps.values())
-    fig,axs = plt.subplots(len(maps), cols, figsize=(9, 9.4*len(maps)/max(cols,10)), squeeze=False,
-                           gridspec_kw=dict(wspace=0.06, hspace=0.06, left=0.13, right=1, top=1, bottom=0))
+    fig,axs = plt.subplots(len(maps), cols, figsize=(7.2, 7.5*len(maps)/max(cols,10)), squeeze=False,
+                           gridspec_kw=dict(wspace=0.06, hspace=0.06, left=0.14, right=1, top=1, bottom=0))
     for (name,o),row in zip(maps.items(), axs):
         for ax in row: ax.axis('off')
         for ax,channel in zip(row, o[0]): ax.imshow(channel, cmap='gray')
