@@ -6,8 +6,8 @@
 __all__ = ['VARIANTS', 'RUN_COLUMNS', 'CLAIMS', 'TOPICS', 'Variant', 'variant_for', 'outcome', 'cut', 'run_name', 'Study',
            'Interval', 'interval', 'summary_of', 'Comparison', 'compare', 'Claim', 'verdicts', 'plus_minus',
            'results_table', 'verdict_table', 'reported_curves', 'plot_seeds', 'plot_variants', 'plot_story', 'plan',
-           'run_one', 'in_use', 'missing', 'span', 'Progress', 'run_study', 'run_all', 'median_run', 'ship', 'report',
-           'mnist_kit_study']
+           'run_one', 'in_use', 'missing', 'span', 'Progress', 'run_study', 'remove_unfinished', 'run_all',
+           'median_run', 'ship', 'report', 'mnist_kit_study']
 
 # %% ../nbs/05_study.ipynb #7a4f5d32
 import os, shutil, signal, sys, threading, time
@@ -561,7 +561,7 @@ class Progress:
         line = f"{out.name}: {what}, {span(run.seconds)}"
         print(f'\r{line}\x1b[K\n' if sys.stdout.isatty() else f'{line} ({self.status()})\n', end='', flush=True)
 
-# %% ../nbs/05_study.ipynb #2433a7e4
+# %% ../nbs/05_study.ipynb #8024c767
 def run_study(
     *names:str,               # variants; none: all
     folder:str|Path='study',  # goes on with what is there
@@ -583,21 +583,28 @@ def run_study(
     source = load_source(source)[0]
     with in_use(folder):
         todo = missing(folder, jobs, source, epochs)
-        for o in folder.glob('.*-seed*'): shutil.rmtree(o, ignore_errors=True)  # what a killed study left
+        remove_unfinished(folder)  # what a killed study left
         processes = max(1, min(processes, len(todo)))
         args = dict(source=source, epochs=epochs, device=device, threads=max(1, cores//processes),
                     channels_last=channels_last)
-        interrupted = run_all(folder, todo, processes, args, Progress(folder, todo, epochs))
+        try: interrupted = run_all(folder, todo, processes, args, Progress(folder, todo, epochs))
+        finally: remove_unfinished(folder)
     if interrupted and not list(folder.glob('[!.]*/run.json')): return None
     return Study(folder)
+
+def remove_unfinished(folder):
+    "Remove what was being trained, when nothing is trained any more."
+    for o in folder.glob('.*-seed*'): shutil.rmtree(o, ignore_errors=True)
 
 def run_all(folder, jobs, processes, args, progress)->bool:
     "Run `jobs` on so many processes; True if it was interrupted."
     with interrupts_noted() as note, \
          ProcessPoolExecutor(processes, mp_context=get_context('spawn'), initializer=_in_worker) as pool:
-        running = {pool.submit(run_one, folder, name, seed, **args) for name,seed in jobs}
+        waiting,running = list(jobs),set()
         try:
-            while running and not note.asked:
+            while (waiting or running) and not note.asked:
+                while waiting and len(running)<processes:  # no more: one in the queue could not be called back
+                    running.add(pool.submit(run_one, folder, *waiting.pop(0), **args))
                 done,running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
                 for o in done:
                     if out := o.result(): progress.finished(out)

@@ -915,9 +915,7 @@ def test_the_study_that_comes_with_the_kit_is_on_mnist_by_the_recipes_of_this_ve
         v = variant_for(o.variant or o.model)
         assert o.recipe == json.loads(json.dumps(asdict(v.recipe))) and o.options == v.options
         assert len(o.rows) == v.recipe.epochs and o.train['n'] == 60_000
-    assert {o.name for o in RECORDS.iterdir() if o.is_dir()} == {
-        f'{o.variant or o.model}-seed{o.seed}' for o in s.runs
-    }
+    assert {o.name for o in RECORDS.iterdir() if o.is_dir()} == {f'{o.variant or o.model}-seed{o.seed}' for o in s.runs}
 
 
 @pytest.mark.parametrize('name', SPECS)
