@@ -561,7 +561,7 @@ class Progress:
         line = f"{out.name}: {what}, {span(run.seconds)}"
         print(f'\r{line}\x1b[K\n' if sys.stdout.isatty() else f'{line} ({self.status()})\n', end='', flush=True)
 
-# %% ../nbs/05_study.ipynb #8024c767
+# %% ../nbs/05_study.ipynb #6aa78dc8
 def run_study(
     *names:str,               # variants; none: all
     folder:str|Path='study',  # goes on with what is there
@@ -600,7 +600,7 @@ def run_all(folder, jobs, processes, args, progress)->bool:
     "Run `jobs` on so many processes; True if it was interrupted."
     with interrupts_noted() as note, \
          ProcessPoolExecutor(processes, mp_context=get_context('spawn'), initializer=_in_worker) as pool:
-        waiting,running = list(jobs),set()
+        waiting,running,others = list(jobs),set(),active_children()
         try:
             while (waiting or running) and not note.asked:
                 while waiting and len(running)<processes:  # no more: one in the queue could not be called back
@@ -614,9 +614,8 @@ def run_all(folder, jobs, processes, args, progress)->bool:
             raise TrainingError(f'a process of the study was killed after {progress.done} of {progress.n} runs: '
                                 'expected it to end by itself; if memory is short, take fewer processes') from e
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
             if running:
-                for o in active_children(): o.terminate()  # noted by `train_run`: they end after their batch
+                for o in set(active_children())-set(others): o.kill()  # unfinished runs are not kept: nothing is lost
     return note.asked
 
 # %% ../nbs/05_study.ipynb #483e39fd
