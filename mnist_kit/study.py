@@ -98,7 +98,7 @@ def cut(
     "The run as it was after so many epochs."
     return replace(run, rows=run.rows[:epochs], train=None)
 
-# %% ../nbs/05_study.ipynb #a79716c3
+# %% ../nbs/05_study.ipynb #b30c74b5
 def run_name(
     variant:str, # its name
     seed:int
@@ -130,7 +130,7 @@ class Study:
         "The runs of a variant. Raises `InputError` for an unknown one."
         if not any(name==(o.variant or o.model) for o in self.runs): v = variant_for(name)
         else: v = VARIANTS.get(name)
-        if v and v.stop: return [cut(o, v.stop) for o in self.of(v.model) if len(o.rows)>v.stop]
+        if v and v.stop: return [cut(o, v.stop) for o in self.of(v.model) if recipe_of(o)==v.recipe]
         return [o for o in self.runs if (o.variant or o.model)==name]
 
     @property
@@ -561,7 +561,7 @@ class Progress:
         line = f"{out.name}: {what}, {span(run.seconds)}"
         print(f'\r{line}\x1b[K\n' if sys.stdout.isatty() else f'{line} ({self.status()})\n', end='', flush=True)
 
-# %% ../nbs/05_study.ipynb #6aa78dc8
+# %% ../nbs/05_study.ipynb #65c8af44
 def run_study(
     *names:str,               # variants; none: all
     folder:str|Path='study',  # goes on with what is there
@@ -584,9 +584,9 @@ def run_study(
     with in_use(folder):
         todo = missing(folder, jobs, source, epochs)
         remove_unfinished(folder)  # what a killed study left
-        processes = max(1, min(processes, len(todo)))
         args = dict(source=source, epochs=epochs, device=device, threads=max(1, cores//processes),
                     channels_last=channels_last)
+        processes = max(1, min(processes, len(todo)))  # after `threads`, which must not depend on what is left
         try: interrupted = run_all(folder, todo, processes, args, Progress(folder, todo, epochs))
         finally: remove_unfinished(folder)
     if interrupted and not list(folder.glob('[!.]*/run.json')): return None

@@ -470,7 +470,10 @@ def test_the_variant_with_the_name_of_a_model_is_the_models_own_recipe(name):
 def test_an_option_changes_what_its_name_says_in_the_model(name):
     v = VARIANTS[name]
     model, base = (MODELS[v.model](**o) for o in (v.options, {}))
-    count = lambda m, kind: sum(isinstance(o, kind) for o in m.modules())  # noqa: E731
+
+    def count(m, kind):
+        return sum(isinstance(o, kind) for o in m.modules())
+
     assert count(base, nn.BatchNorm2d) > 0
     if 'bn' in v.options:
         assert count(model, nn.BatchNorm2d) == 0 and count(model, nn.Conv2d) == count(base, nn.Conv2d)
@@ -566,23 +569,39 @@ small = dict(seeds=2, source='digits', epochs=1, processes=2, device='cpu')
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    "Model 1 with seeds 0 and 1, an epoch each on scikit-learn's digits, where a killed study had left something."
-    folder = tmp_path_factory.mktemp('study') / 'new' / 'study'
+def gone_on(tmp_path_factory):
+    """Model 1 with and without pooling, seeds 0 and 1, an epoch each on scikit-learn's digits, in a folder where one
+    run was there and a killed study had left two. With what was there before."""
+    folder = put(tmp_path_factory.mktemp('study') / 'new' / 'study', record('model1-gap', 0, (0.9,)))
+    before = contents(folder)
     left = put(folder, record(seed=0, status='running', rows=[], epochs=20), at='.model1-seed0.123')
     (left / '.model1-seed0.123' / 'model.safetensors').write_bytes(b'half')
     (folder / '.model1-seed1.124').mkdir()
-    run_study('model1', folder=folder, **small)
-    return folder
+    run_study('model1', 'model1-gap', folder=folder, **small)
+    return folder, before
+
+
+@pytest.fixture(scope='module')
+def folder(gone_on):
+    return gone_on[0]
 
 
 def test_a_study_trains_what_was_asked_for_and_removes_what_a_killed_one_left(folder):
-    assert {p.name for p in folder.iterdir()} - {'.lock'} == {'model1-seed0', 'model1-seed1'}
+    made = {run_name(name, seed) for name in ('model1', 'model1-gap') for seed in (0, 1)}
+    assert {p.name for p in folder.iterdir()} - {'.lock'} == made
     for seed in (0, 1):
         run = read_run(folder / f'model1-seed{seed}')
         assert (run.model, run.variant, run.seed, run.source, run.status) == ('model1', '', seed, 'digits', 'finished')
         assert run.recipe['epochs'] == len(run.rows) == 1 and run.recipe['lr'] == 0.01 and run.train['n'] == 1500
-    assert len(Study(folder).frame()) == 2
+    run = read_run(folder / 'model1-gap-seed1')
+    assert (run.variant, run.options) == ('model1-gap', {'gap': True}) and run.params < 7108
+    assert len(Study(folder).frame()) == 4
+
+
+def test_only_what_is_missing_is_trained(gone_on):
+    folder, before = gone_on
+    after = contents(folder)
+    assert before and {k: after[k] for k in before} == before
 
 
 @pytest.mark.parametrize('seed', [0, 1])
@@ -598,22 +617,10 @@ def test_the_same_seed_gives_the_same_run_whichever_process_trains_it(folder, tm
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_only_what_is_missing_is_trained(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / 'study')
-    before = contents(tmp_path / 'study')
-    s = run_study('model1', 'model1-gap', folder=tmp_path / 'study', **small | dict(seeds=1))
-    after = contents(tmp_path / 'study')
-    assert [(o.variant, o.seed) for o in s.runs] == [('', 0), ('', 1), ('model1-gap', 0)]
-    assert {k: after[k] for k in before} == before
-    assert {k.split('/')[0] for k in after.keys() - before.keys()} == {'model1-gap-seed0'}
-    run = read_run(tmp_path / 'study' / 'model1-gap-seed0')
-    assert run.options == {'gap': True} and run.params < 7108
-
-
 def test_a_study_that_is_complete_trains_nothing(folder):
     before = contents(folder)
     s = run_study('model1', folder=folder, **small)
-    assert contents(folder) == before and len(s.runs) == 2
+    assert contents(folder) == before and len(s.runs) == 4
 
 
 def refuses(folder, *parts, names=('model1',), **args):
@@ -725,30 +732,18 @@ def half_way(tmp_path):
     return folder, contents(folder)
 
 
-def under_way(folder, end=180.0):
-    "Wait until seed 1 has its first row, and return the folder in which it is trained."
-    end += time.time()
+def under_way(folder, old=(), timeout=180):
+    "Wait until seed 1 has its first row, and return the process that trains it; `old` are folders that do not count."
+    end = time.time() + timeout
     while time.time() < end:
-        for o in folder.glob('.model1-seed1.*'):
+        for o in set(folder.glob('.model1-seed1.*')) - set(old):
             try:
                 if read_run(o).rows:
-                    return o
+                    return int(o.suffix[1:])
             except InputError:
                 pass  # it is just being made
         time.sleep(0.05)
     raise AssertionError('no epoch was trained')
-
-
-def study_command(folder):
-    "The command, in a group of processes of its own, as a terminal starts it."
-    options = [f'--{k}={v}' for k, v in stopped.items() if k != 'variants']
-    return subprocess.Popen(
-        [sys.executable, '-m', 'mnist_kit.study', *stopped['variants'], *options, '--out', str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def goes_on(folder, before, capsys, monkeypatch):
@@ -773,28 +768,46 @@ def alive(pid):
         return True
 
 
-def stop_group(p):
-    "Whatever happened, nothing goes on training."
+def stop_command(folder, stop):
+    """Start the command in a group of processes of its own, as a terminal does; call `stop` with its id when it trains.
+    Returns its exit status, what it wrote on stderr, and whether 20 seconds later one of its processes still trains."""
+    old = list(folder.glob('.model1-*'))
+    options = [f'--{k}={v}' for k, v in stopped.items() if k != 'variants']
+    with open(folder.parent / 'stderr', 'w') as err:
+        p = subprocess.Popen(
+            [sys.executable, '-m', 'mnist_kit.study', *stopped['variants'], *options, '--out', str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=err,
+            start_new_session=True,
+        )
     try:
-        os.killpg(p.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    p.communicate(timeout=60)
+        worker = under_way(folder, old)
+        stop(p.pid)
+        p.wait(timeout=120)
+        end = time.time() + 20
+        while alive(worker) and time.time() < end:
+            time.sleep(0.1)
+        return p.returncode, (folder.parent / 'stderr').read_text(), alive(worker)
+    finally:
+        try:
+            os.killpg(p.pid, signal.SIGKILL)  # whatever happened, nothing goes on training
+        except ProcessLookupError:
+            pass
+        p.wait(timeout=60)
 
 
 @needs_kill
-def test_ctrl_c_ends_a_study_with_130_and_whole_runs_and_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
+def test_a_study_that_was_killed_and_then_got_ctrl_c_has_only_whole_runs_and_goes_on(tmp_path, capsys, monkeypatch):
     folder, before = half_way(tmp_path)
-    p = study_command(folder)
-    try:
-        worker = int(under_way(folder).suffix[1:])
-        os.killpg(p.pid, signal.SIGINT)  # a terminal sends it to all of them
-        _, err = p.communicate(timeout=120)
-        assert p.returncode == 130 and 'interrupted' in err and 'Traceback' not in err, err
-        assert not alive(worker)
-    finally:
-        stop_group(p)
-    assert contents(folder) == before and [q.name for q in folder.iterdir() if q.is_dir()] == ['model1-seed0']
+    code, _, trains = stop_command(folder, lambda pid: os.kill(pid, signal.SIGKILL))  # it cannot tell the others
+    assert code == -signal.SIGKILL
+    assert not trains, 'it would go on training into the folder, beside the next study'
+    assert {k: v for k, v in contents(folder).items() if not k.startswith('.')} == before
+
+    code, err, trains = stop_command(folder, lambda pid: os.killpg(pid, signal.SIGINT))  # as a terminal does: to all
+    assert (code, trains) == (130, False) and 'the same command goes on' in err and 'Traceback' not in err, err
+    assert contents(folder) == before and [o.name for o in folder.iterdir() if o.is_dir()] == ['model1-seed0']
+
     goes_on(folder, before, capsys, monkeypatch)
 
 
@@ -820,24 +833,6 @@ def test_sigterm_ends_a_study_with_130_and_nothing_goes_on_training(tmp_path, ca
         signal.signal(signal.SIGTERM, old)
     assert e.value.code == 130 and 'interrupted' in capsys.readouterr().err
     assert contents(folder) == before and [q.name for q in folder.iterdir() if q.is_dir()] == ['model1-seed0']
-
-
-@needs_kill
-def test_the_processes_of_a_killed_study_end_and_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
-    folder, before = half_way(tmp_path)
-    p = study_command(folder)
-    try:
-        worker = int(under_way(folder).suffix[1:])
-        p.kill()  # only the parent: it cannot tell the others
-        p.wait(timeout=60)
-        end = time.time() + 20
-        while alive(worker) and time.time() < end:
-            time.sleep(0.1)
-        assert not alive(worker), 'it would go on training into the folder, beside the next study'
-        assert {k: v for k, v in contents(folder).items() if not k.startswith('.')} == before
-    finally:
-        stop_group(p)
-    goes_on(folder, before, capsys, monkeypatch)
 
 
 def test_help_documents_every_option_without_importing_torch():
