@@ -9,13 +9,12 @@ __all__ = ['VARIANTS', 'RUN_COLUMNS', 'CLAIMS', 'TOPICS', 'Variant', 'variant_fo
            'run_one', 'in_use', 'missing', 'span', 'Progress', 'run_study', 'remove_unfinished', 'run_all',
            'median_run', 'ship', 'report', 'mnist_kit_study']
 
-# %% ../nbs/05_study.ipynb #7a4f5d32
+# %% ../nbs/05_study.ipynb #4a22eb5a
 import os, shutil, signal, sys, threading, time
 from concurrent.futures import ProcessPoolExecutor, FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from math import isfinite, sqrt
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path
@@ -29,7 +28,7 @@ from scipy import stats
 from .spec import *
 from .train import *
 
-# %% ../nbs/05_study.ipynb #5c2daca6
+# %% ../nbs/05_study.ipynb #7786aecb
 @dataclass(frozen=True)
 class Variant:
     "A model and its recipe, changed in one way that has a name."
@@ -42,6 +41,10 @@ class Variant:
 
     @property
     def recipe(self)->Recipe: return replace(SPECS[self.model].recipe, **self.changes)
+
+    def recipe_in(self,
+        epochs:int|None # None: as many as the recipe says
+    )->Recipe: return replace(self.recipe, epochs=epochs or self.recipe.epochs)
 
 # %% ../nbs/05_study.ipynb #6c4be3ef
 _r3 = MODEL3.recipe
@@ -74,7 +77,7 @@ def variant_for(
     expect(name in VARIANTS, f'variant {name!r}', f"one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
 
-# %% ../nbs/05_study.ipynb #c534f335
+# %% ../nbs/05_study.ipynb #615942eb
 RUN_COLUMNS = ('variant','model','seed','epochs','params','accuracy','best_accuracy','best_epoch','train_accuracy',
                'clean_train_accuracy','train_gap','clean_gap','epochs_to_99','seconds')
 
@@ -87,7 +90,7 @@ def outcome(
     acc,train,clean = last['valid_accuracy'],last['train_accuracy'],run.train['accuracy'] if run.train else float('nan')
     there = [r['epoch'] for r in run.rows if round(r['valid_accuracy']*run.n_valid) >= 0.99*run.n_valid]
     return dict(zip(RUN_COLUMNS, (
-        variant or run.variant or run.model, run.model, run.seed, len(run.rows), run.params, acc,
+        variant or run.name, run.model, run.seed, len(run.rows), run.params, acc,
         best['valid_accuracy'], best['epoch'], train, clean, train-acc, clean-acc,
         there[0] if there else len(run.rows)+1, sum(r['seconds'] for r in run.rows))))
 
@@ -98,7 +101,7 @@ def cut(
     "The run as it was after so many epochs."
     return replace(run, rows=run.rows[:epochs], train=None)
 
-# %% ../nbs/05_study.ipynb #b30c74b5
+# %% ../nbs/05_study.ipynb #868d06d7
 def run_name(
     variant:str, # its name
     seed:int
@@ -110,7 +113,7 @@ class Study:
     def __init__(self,
         folder:str|Path|None=None # of the study; None: the runs that come with this kit
     ):
-        self.folder = Path(files('mnist_kit'))/'records' if folder is None else Path(os.path.expanduser(folder))
+        self.folder = RECORDS if folder is None else Path(os.path.expanduser(folder))
         found = [read_run(o) for o in sorted(self.folder.glob('[!.]*/run.json'))]
         self.runs = sorted((o for o in found if o.status=='finished'), key=lambda o: (o.model, o.variant, o.seed))
         self.others = [o for o in found if o.status!='finished']  # those that failed
@@ -118,9 +121,9 @@ class Study:
         expect(self.runs, f'{at} without a finished run', 'runs in its sub-folders; mnist_kit_study trains them')
         expect(len({o.source for o in self.runs})==1 and not any(o.holdout for o in self.runs),
                f'{at} with runs on different sources, or with holdout', 'one source for all, scored on its test images')
-        short = [run_name(o.variant or o.model, o.seed) for o in self.runs if len(o.rows)!=o.recipe['epochs']]
+        short = [run_name(o.name, o.seed) for o in self.runs if len(o.rows)!=o.recipe['epochs']]
         expect(not short, f'{at}: {", ".join(short)} without all its epochs', 'whole runs; train it again')
-        keys = [(o.variant or o.model, o.seed) for o in self.runs]
+        keys = [(o.name, o.seed) for o in self.runs]
         expect(len(set(keys))==len(keys), f'{at} with two runs of one variant and seed', 'one; move the other away')
         self.source = self.runs[0].source
 
@@ -128,15 +131,14 @@ class Study:
         name:str # a variant
     )->list:     # of `Run`, by seed
         "The runs of a variant. Raises `InputError` for an unknown one."
-        if not any(name==(o.variant or o.model) for o in self.runs): v = variant_for(name)
-        else: v = VARIANTS.get(name)
-        if v and v.stop: return [cut(o, v.stop) for o in self.of(v.model) if recipe_of(o)==v.recipe]
-        return [o for o in self.runs if (o.variant or o.model)==name]
+        if runs := [o for o in self.runs if o.name==name]: return runs
+        v = variant_for(name)
+        return [cut(o, v.stop) for o in self.of(v.model) if recipe_of(o)==v.recipe] if v.stop else []
 
     @property
     def names(self)->list:
         "The variants of which there are runs, as they stand in `VARIANTS`, then any others"
-        own = {o.variant or o.model for o in self.runs}
+        own = {o.name for o in self.runs}
         return [k for k in VARIANTS if self.of(k)] + sorted(own-set(VARIANTS))
 
     def frame(self)->pd.DataFrame:
@@ -220,7 +222,7 @@ def compare(
     first,last = (pairs.iloc[:,0] if isinstance(a, str) else a), (pairs.iloc[:,-1] if isinstance(b, str) else b)
     return Comparison(a, b, metric, tuple(first-last))
 
-# %% ../nbs/05_study.ipynb #f5c2c397
+# %% ../nbs/05_study.ipynb #58e41a2d
 @dataclass(frozen=True)
 class Claim:
     "A sentence of the assignment, and the comparison that tests it."
@@ -231,64 +233,75 @@ class Claim:
     b:str|float           # … than whose
     metric:str='accuracy'
 
+# %% ../nbs/05_study.ipynb #9f1f560d
+def _claims(topic, *sentences):
+    "The claims of a topic, from sentences with their tests."
+    return tuple(Claim(topic, sentence, *test) for sentence,*tests in sentences for test in tests)
+
 CLAIMS = (
-    Claim('reported', 'Model 1 has 99.06 % at its best', 'best epoch above 99.06 %',
-          'model1', MODEL1.reported.test_acc, 'best_accuracy'),
-    Claim('reported', 'Model 2 has 98.99 % at its best', 'best epoch above 98.99 %',
-          'model2', MODEL2.reported.test_acc, 'best_accuracy'),
-    Claim('reported', 'Model 3 has 99.50 % at its best', 'best epoch above 99.50 %',
-          'model3', MODEL3.reported.test_acc, 'best_accuracy'),
-    Claim('Model 1 overfits', 'Model 1 overfits', 'train above test, measured as the assignment did',
-          'model1', 0, 'train_gap'),
-    Claim('Model 1 overfits', 'Model 1 overfits', 'train above test, both measured alike', 'model1', 0, 'clean_gap'),
-    Claim('Model 1 overfits', 'It does so for lack of regularisation',
-          'a smaller gap with augmentation, both measured alike', 'model1', 'model1-augmented', 'clean_gap'),
-    Claim('Model 2 does not overfit', 'Model 2 does not overfit', 'test above train, measured as the assignment did',
-          0, 'model2', 'train_gap'),
-    Claim('Model 2 does not overfit', 'Model 2 does not overfit', 'test above train, both measured alike',
-          0, 'model2', 'clean_gap'),
-    Claim('Model 2 does not overfit', 'Model 2 overfits less than Model 1', 'a smaller gap, both measured alike',
-          'model1', 'model2', 'clean_gap'),
-    Claim('Model 2 does not overfit', 'It is on a lower plateau', 'Model 1 is better', 'model1', 'model2'),
-    Claim('augmentation', 'Augmentation is essential for 99.4 %', 'Model 3 without it is worse',
-          'model3', 'model3-no-augmentation'),
-    Claim('augmentation', 'Augmentation is essential for 99.4 %', 'Model 3 without it is below 99.4 %',
-          TARGET_ACC, 'model3-no-augmentation'),
-    Claim('augmentation', 'Augmentation improves generalisation', 'Model 1 with it is better',
-          'model1-augmented', 'model1'),
-    Claim('augmentation', 'Augmentation improves generalisation', 'Model 2 with it is better',
-          'model2-augmented', 'model2'),
-    Claim('one-cycle', 'The one-cycle policy improves convergence', 'Model 3 at a constant rate is worse',
-          'model3', 'model3-constant-lr'),
-    Claim('one-cycle', 'The one-cycle policy improves convergence', 'Model 3 reaches 99.0 % in fewer epochs',
-          'model3-constant-lr', 'model3', 'epochs_to_99'),
-    Claim('one-cycle', 'The one-cycle policy improves convergence', 'Model 1 with it is better',
-          'model1-one-cycle', 'model1'),
-    Claim('one-cycle', 'The one-cycle policy improves convergence', 'Model 1 reaches 99.0 % in fewer epochs',
-          'model1', 'model1-one-cycle', 'epochs_to_99'),
-    Claim('one-cycle', 'The one-cycle policy improves convergence', 'Model 2 with it is better',
-          'model2-one-cycle', 'model2'),
-    Claim('one-cycle', 'The one-cycle policy improves convergence', 'Model 2 reaches 99.0 % in fewer epochs',
-          'model2', 'model2-one-cycle', 'epochs_to_99'),
-    Claim('balance', 'Weight decay and light dropout balance', 'Model 3 without decay is worse',
-          'model3', 'model3-no-decay'),
-    Claim('balance', 'Weight decay and light dropout balance', 'Model 3 without dropout is worse',
-          'model3', 'model3-no-dropout'),
-    Claim('balance', 'Weight decay and light dropout balance', 'Model 3 with dropout 0.25 is worse',
-          'model3', 'model3-dropout-0.25'),
-    Claim('dropout', 'Dropout reduces overfitting', 'Model 2 without it has a larger gap, both measured alike',
-          'model2-no-dropout', 'model2', 'clean_gap'),
-    Claim('dropout', '… without significant loss of accuracy', 'Model 2 with it is better',
-          'model2', 'model2-no-dropout'),
-    Claim('batch normalisation', 'Batch normalisation helps', 'Model 1 without it is worse', 'model1', 'model1-no-bn'),
-    Claim('pooling', 'Average pooling saves parameters and keeps accuracy', 'Model 1 with it is better',
-          'model1-gap', 'model1'),
-    Claim('target', '99.4 % within 15 to 20 epochs', 'above 99.4 % after a cycle of 15',
-          'model3-15-epochs', TARGET_ACC),
-    Claim('target', '99.4 % within 15 to 20 epochs', 'above 99.4 % after 15 of 20', 'model3-cut', TARGET_ACC),
-    Claim('target', '99.4 % within 15 to 20 epochs', 'above 99.4 % after all 20', 'model3', TARGET_ACC),
-    Claim('target', 'Model 3 performs best', 'better than Model 1', 'model3', 'model1'),
-    Claim('target', 'Model 3 performs best', 'better than Model 2', 'model3', 'model2'))
+    *_claims('reported',
+        ('Model 1 has 99.06 % at its best',
+            ('best epoch above 99.06 %', 'model1', MODEL1.reported.test_acc, 'best_accuracy')),
+        ('Model 2 has 98.99 % at its best',
+            ('best epoch above 98.99 %', 'model2', MODEL2.reported.test_acc, 'best_accuracy')),
+        ('Model 3 has 99.50 % at its best',
+            ('best epoch above 99.50 %', 'model3', MODEL3.reported.test_acc, 'best_accuracy'))),
+    *_claims('Model 1 overfits',
+        ('Model 1 overfits',
+            ('train above test, measured as the assignment did', 'model1', 0, 'train_gap'),
+            ('train above test, both measured alike', 'model1', 0, 'clean_gap')),
+        ('It does so for lack of regularisation',
+            ('a smaller gap with augmentation, both measured alike', 'model1', 'model1-augmented', 'clean_gap'))),
+    *_claims('Model 2 does not overfit',
+        ('Model 2 does not overfit',
+            ('test above train, measured as the assignment did', 0, 'model2', 'train_gap'),
+            ('test above train, both measured alike', 0, 'model2', 'clean_gap')),
+        ('Model 2 overfits less than Model 1',
+            ('a smaller gap, both measured alike', 'model1', 'model2', 'clean_gap')),
+        ('It is on a lower plateau',
+            ('Model 1 is better', 'model1', 'model2'))))
+
+# %% ../nbs/05_study.ipynb #93b3de44
+CLAIMS += (
+    *_claims('augmentation',
+        ('Augmentation is essential for 99.4 %',
+            ('Model 3 without it is worse', 'model3', 'model3-no-augmentation'),
+            ('Model 3 without it is below 99.4 %', TARGET_ACC, 'model3-no-augmentation')),
+        ('Augmentation improves generalisation',
+            ('Model 1 with it is better', 'model1-augmented', 'model1'),
+            ('Model 2 with it is better', 'model2-augmented', 'model2'))),
+    *_claims('one-cycle',
+        ('The one-cycle policy improves convergence',
+            ('Model 3 at a constant rate is worse', 'model3', 'model3-constant-lr'),
+            ('Model 3 reaches 99.0 % in fewer epochs', 'model3-constant-lr', 'model3', 'epochs_to_99'),
+            ('Model 1 with it is better', 'model1-one-cycle', 'model1'),
+            ('Model 1 reaches 99.0 % in fewer epochs', 'model1', 'model1-one-cycle', 'epochs_to_99'),
+            ('Model 2 with it is better', 'model2-one-cycle', 'model2'),
+            ('Model 2 reaches 99.0 % in fewer epochs', 'model2', 'model2-one-cycle', 'epochs_to_99'))),
+    *_claims('balance',
+        ('Weight decay and light dropout balance',
+            ('Model 3 without decay is worse', 'model3', 'model3-no-decay'),
+            ('Model 3 without dropout is worse', 'model3', 'model3-no-dropout'),
+            ('Model 3 with dropout 0.25 is worse', 'model3', 'model3-dropout-0.25'))),
+    *_claims('dropout',
+        ('Dropout reduces overfitting',
+            ('Model 2 without it has a larger gap, both measured alike', 'model2-no-dropout', 'model2', 'clean_gap')),
+        ('… without significant loss of accuracy',
+            ('Model 2 with it is better', 'model2', 'model2-no-dropout'))),
+    *_claims('batch normalisation',
+        ('Batch normalisation helps',
+            ('Model 1 without it is worse', 'model1', 'model1-no-bn'))),
+    *_claims('pooling',
+        ('Average pooling saves parameters and keeps accuracy',
+            ('Model 1 with it is better', 'model1-gap', 'model1'))),
+    *_claims('target',
+        ('99.4 % within 15 to 20 epochs',
+            ('above 99.4 % after a cycle of 15', 'model3-15-epochs', TARGET_ACC),
+            ('above 99.4 % after 15 of 20', 'model3-cut', TARGET_ACC),
+            ('above 99.4 % after all 20', 'model3', TARGET_ACC)),
+        ('Model 3 performs best',
+            ('better than Model 1', 'model3', 'model1'),
+            ('better than Model 2', 'model3', 'model2'))))
 
 TOPICS = tuple(dict.fromkeys(o.topic for o in CLAIMS))
 
@@ -310,20 +323,19 @@ def verdicts(
                      'verdict': c.verdict.split(' at ')[0]})
     return pd.DataFrame(rows)
 
-# %% ../nbs/05_study.ipynb #0639bb6c
+# %% ../nbs/05_study.ipynb #42b2f0d2
 def _markdown(header, rows):
     cells = [header, [':--' if i==0 else '---' for i in range(len(header))], *rows]
     return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in cells)
 
 def plus_minus(
-    values,       # fractions
-    scale=100     # 100: print them in percent
+    values # fractions
 )->str:
-    "Mean and half of the 95 % interval; for a single value that value."
+    "Mean and half of the 95 % interval, in percent; for a single value that value."
     values = list(values)
-    if len(values)<2: return f'{scale*values[0]:.2f}'
+    if len(values)<2: return f'{100*values[0]:.2f}'
     i = interval(values)
-    return f'{scale*i.mean:.2f} ± {scale*i.half:.2f}'
+    return f'{100*i.mean:.2f} ± {100*i.half:.2f}'
 
 def results_table(
     study:Study,
@@ -350,14 +362,14 @@ def verdict_table(
     if not rows: return 'No runs for these claims yet: `mnist_kit_study` trains them.'
     return _markdown(['the assignment says','tested as','difference (95 % interval)','n','verdict'], rows)
 
-# %% ../nbs/05_study.ipynb #1ce9d1d6
+# %% ../nbs/05_study.ipynb #79589017
 def reported_curves()->pd.DataFrame:
     "model, epoch, train_accuracy, test_accuracy (fractions) and test_loss of the assignment's runs, one of each model."
-    frame = pd.read_csv(Path(files('mnist_kit'))/'records'/'reported_curves.csv', comment='#')
+    frame = pd.read_csv(RECORDS/'reported_curves.csv', comment='#')
     for part in ('train','test'): frame[f'{part}_accuracy'] = frame.pop(f'{part}_acc')/100
     return frame
 
-# %% ../nbs/05_study.ipynb #c333e6f7
+# %% ../nbs/05_study.ipynb #9a924cb7
 def plot_seeds(
     study:Study,
     name:str,          # a variant
@@ -368,23 +380,20 @@ def plot_seeds(
     runs,model = study.of(name),variant_for(name).model
     reported = reported_curves().query('model==@model')
     _,axs = plt.subplots(2, 1, figsize=(6.4,6.4), sharex=True, layout='constrained')
+    kinds = 'training batches','test images'
+    for i,r in enumerate(runs):
+        draw_run(axs, r, [f'{o}, {len(runs)} seeds' if i==0 else None for o in kinds], lw=1, alpha=0.7)
     for ax,key,scale in zip(axs, ('loss','accuracy'), (1,100)):
-        for part,colour,label in (('train','C0','training batches'),('valid','C1','test images')):
-            for i,r in enumerate(runs):
-                ax.plot([o['epoch'] for o in r.rows], [scale*o[f'{part}_{key}'] for o in r.rows], color=colour, lw=1,
-                        alpha=0.7, label=f'{label}, {len(runs)} seeds' if i==0 else None)
-            column = f'{part}_{key}'.replace('valid', 'test')
-            if column in reported: ax.plot(reported.epoch, scale*reported[column], '--', color=colour, lw=2, alpha=0.5,
-                                           label=f'{label}, reported run')
-        ax.set(ylabel='loss' if key=='loss' else 'accuracy (%)')
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.grid(alpha=0.3)
+        for part,colour,kind in zip(('train','test'), ('C0','C1'), kinds):
+            if (column := f'{part}_{key}') not in reported: continue  # the assignment gives no training loss
+            ax.plot(reported.epoch, scale*reported[column], '--', color=colour, lw=2, alpha=0.5,
+                    label=f'{kind}, reported run')
+    axs[0].set_xlabel('')
+    axs[0].set_title(f'{name} on {source_name(study.source)}', fontsize=10)
     if low: axs[1].set_ylim(low, 100)
-    axs[1].set_xlabel('epoch')
     axs[1].legend(fontsize=9, loc='lower right')
-    axs[0].set_title(f'{name} on {study.source.upper() if study.source=="mnist" else study.source}', fontsize=10)
 
-# %% ../nbs/05_study.ipynb #44fc9304
+# %% ../nbs/05_study.ipynb #3c6b82a3
 def plot_variants(
     study:Study,
     names:list|None=None,  # variants, of which those without runs are left out; None: all there are
@@ -393,9 +402,9 @@ def plot_variants(
 ):
     "A dot for each run, the mean and its 95 % interval, by variant."
     import matplotlib.pyplot as plt
-    shown,frame = [o for o in names or study.names if study.of(o)],study.frame()
-    expect(shown, f'no runs of {", ".join(names or [])} in {str(study.folder)!r}', 'a variant with runs')
-    names = shown
+    wanted,frame = names or study.names,study.frame()
+    names = [o for o in wanted if study.of(o)]
+    expect(names, f'no runs of {", ".join(wanted)} in {str(study.folder)!r}', 'a variant with runs')
     scale = 100 if 'accuracy' in metric or 'gap' in metric else 1
     _,ax = plt.subplots(figsize=(6.4,0.8+0.36*len(names)), layout='constrained')
     for y,name in enumerate(names):
@@ -410,7 +419,7 @@ def plot_variants(
     ax.set_xlabel(metric.replace('_', ' ') + (' (%)' if 'accuracy' in metric else ' (points)' if scale==100 else ''))
     ax.grid(alpha=0.3, axis='x')
 
-# %% ../nbs/05_study.ipynb #68e06a9d
+# %% ../nbs/05_study.ipynb #87332814
 def plot_story(
     study:Study
 ):
@@ -429,23 +438,22 @@ def plot_story(
     ax.axhline(100*TARGET_ACC, color='gray', ls=':', lw=1, label=f'target, {100*TARGET_ACC:.1f} %')
     ax.set_xticks(range(len(SPECS)), [f'Model {s.name[-1]}\n{s.params:,} parameters\n(n = {len(study.of(s.name))})'
                                       for s in SPECS.values()], fontsize=9)
-    ax.set(xlim=(-0.6,2.6), ylabel=f'accuracy on {study.source.upper()} (%)')
+    ax.set(xlim=(-0.6,2.6), ylabel=f'accuracy on {source_name(study.source)} (%)')
     ax.grid(alpha=0.3, axis='y')
     ax.legend(fontsize=9, loc='lower right')
 
-# %% ../nbs/05_study.ipynb #83f30d3f
+# %% ../nbs/05_study.ipynb #7444a545
 def plan(
     *names:str,          # variants; none: all
     seeds:int|None=None  # 0, 1 … of each; None: five of the three recipes, three of each other variant
 )->list:                 # of (variant, seed)
     "The runs that a study consists of. Raises `InputError` for an unknown variant."
     expect(seeds is None or type(seeds) is int and 1<=seeds<2**31, f'seeds={seeds!r}', 'a whole number, at least 1')
-    variants = [variant_for(o) for o in dict.fromkeys(names or VARIANTS)]
-    variants = list(dict.fromkeys(VARIANTS[o.model].name if o.stop else o.name for o in variants))
+    variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names or VARIANTS))
     n = {o: seeds or (5 if o in SPECS else 3) for o in variants}
     return [(o, seed) for seed in range(max(n.values())) for o in variants if seed<n[o]]
 
-# %% ../nbs/05_study.ipynb #76d3d428
+# %% ../nbs/05_study.ipynb #7c434d6d
 def run_one(
     folder:Path,      # of the study
     name:str,         # variant
@@ -461,10 +469,9 @@ def run_one(
     from fastai.callback.channelslast import ChannelsLast
     torch.set_num_threads(threads)
     v,out = variant_for(name),folder/run_name(name, seed)
-    recipe = replace(v.recipe, epochs=epochs) if epochs else v.recipe
     tmp = folder/f'.{out.name}.{os.getpid()}'
     try:
-        train_run(v.model, tmp, recipe, source, device=device, seed=seed, bar=False, options=v.options,
+        train_run(v.model, tmp, v.recipe_in(epochs), source, device=device, seed=seed, bar=False, options=v.options,
                   cbs=[ChannelsLast()] if channels_last else None, variant='' if name==v.model else name)
     except TrainingError:
         if read_run(tmp).status!='failed': raise
@@ -501,7 +508,7 @@ def in_use(
     try: yield
     finally: lock.release()
 
-# %% ../nbs/05_study.ipynb #c3b83bcb
+# %% ../nbs/05_study.ipynb #338a0dc6
 def missing(
     folder:Path,       # of a study
     jobs:list,         # see `plan`
@@ -515,11 +522,11 @@ def missing(
         if not os.path.lexists(out):
             todo.append((name, seed))
             continue
-        run,recipe = read_run(out),variant_for(name).recipe
-        recipe = replace(recipe, epochs=epochs) if epochs else recipe
-        same = ((run.source, run.holdout, recipe_of(run), run.options, run.variant or run.model, run.seed)
-                ==(source, 0, recipe, variant_for(name).options, name, seed))
-        expect(same, f'{str(out)!r} is a run of {run.variant or run.model} seed {run.seed} on {run.source}, '
+        run,v = read_run(out),variant_for(name)
+        recipe = v.recipe_in(epochs)
+        same = ((run.source, run.holdout, recipe_of(run), run.options, run.name, run.seed)
+                ==(source, 0, recipe, v.options, name, seed))
+        expect(same, f'{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, '
                f"{run.recipe['epochs']} epochs", f'{name} seed {seed} on {source}, {recipe.epochs} epochs, by the '
                'recipe of this version; choose another study folder')
     for run in map(read_run, folder.glob('[!.]*/run.json')):
@@ -527,7 +534,7 @@ def missing(
                f'holdout {run.holdout}', f'runs on {source}, holdout 0; choose another study folder')
     return todo
 
-# %% ../nbs/05_study.ipynb #2bcace48
+# %% ../nbs/05_study.ipynb #3bed6124
 def span(
     seconds:float
 )->str:
@@ -539,7 +546,7 @@ class Progress:
     "Prints what a study has done and how long the rest will take."
     def __init__(self, folder, jobs, epochs):
         self.folder,self.began,self.n,self.done,self.epochs = folder,time.perf_counter(),len(jobs),0,0
-        self.total = sum(epochs or variant_for(name).recipe.epochs for name,_ in jobs)
+        self.total = sum(variant_for(name).recipe_in(epochs).epochs for name,_ in jobs)
 
     def status(self)->str:
         under_way = 0
@@ -618,7 +625,7 @@ def run_all(folder, jobs, processes, args, progress)->bool:
                 for o in set(active_children())-set(others): o.kill()  # unfinished runs are not kept: nothing is lost
     return note.asked
 
-# %% ../nbs/05_study.ipynb #483e39fd
+# %% ../nbs/05_study.ipynb #1c6331b5
 def median_run(
     study:Study,
     name:str   # variant
@@ -635,25 +642,23 @@ def ship(
     "Copy the records of a study, and the weights of the median run of each of the three models."
     medians = {o: median_run(study, o).seed for o in SPECS if study.of(o)}
     for r in study.runs:
-        name = r.variant or r.model
-        out = Path(folder)/run_name(name, r.seed)
+        out = Path(folder)/run_name(r.name, r.seed)
         out.mkdir(parents=True)
-        if medians.get(name)!=r.seed: write_run(r, out)
+        if medians.get(r.name)!=r.seed: write_run(r, out)
         else:
-            n = len(study.of(name))
+            n = len(study.of(r.name))
             write_run(replace(r, message=f'weights included: the median of {n} seeds, last epoch'), out)
             shutil.copy(study.folder/out.name/'model.safetensors', out)
 
-# %% ../nbs/05_study.ipynb #d616fed0
+# %% ../nbs/05_study.ipynb #b471ece7
 def report(study):
     "What a study shows, as text."
-    where = 'MNIST' if study.source=='mnist' else "scikit-learn's digits (not MNIST)"
     with pd.option_context('display.width', None, 'display.max_columns', None, 'display.max_colwidth', None,
                            'display.float_format', '{:.2f}'.format):
-        parts = [f'{len(study.runs)} runs on {where}. Accuracies on the test images, in percent; gaps and differences '
-                 'in points; 95 % intervals.', str(summary_of(study))]
+        parts = [f'{len(study.runs)} runs on {source_name(study.source)}. Accuracies on the test images, in percent; '
+                 'gaps and differences in points; 95 % intervals.', str(summary_of(study))]
         if len(v := verdicts(study)): parts.append(v.drop(columns='the assignment says').to_string(index=False))
-    for o in study.others: parts.append(f'{o.variant or o.model} seed {o.seed}: {o.status} {o.message}')
+    for o in study.others: parts.append(f'{o.name} seed {o.seed}: {o.status} {o.message}')
     return '\n\n'.join(parts)
 
 @call_parse
@@ -670,11 +675,12 @@ def mnist_kit_study(
 ):
     "Train by the assignment's recipes and by variants of them, several seeds each, and print what they show."
     try:
-        names,folder = variants or (),Path(os.path.expanduser(out))
-        study = run_study(*names, folder=folder, seeds=seeds, source=source, epochs=epochs, processes=processes,
+        names = variants or ()
+        study = run_study(*names, folder=out, seeds=seeds, source=source, epochs=epochs, processes=processes,
                           device=device, channels_last=channels_last)
         if study: print(report(study))
-        if not study or missing(folder, plan(*names, seeds=seeds), study.source, epochs):
+        ended = {(o.name, o.seed) for o in study.runs+study.others} if study else set()
+        if set(plan(*names, seeds=seeds))-ended:
             print('interrupted; the same command goes on', file=sys.stderr)
             sys.exit(130)
     except (InputError, TrainingError, OSError) as e: sys.exit(f'mnist_kit_study: {e}')

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recipe_of', 'read_run', 'describe_device', 'versions',
-           'pct', 'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights', 'plot_curves',
-           'interrupts_noted', 'new_run', 'score', 'train_run', 'learner_from', 'mnist_kit_train']
+           'pct', 'source_name', 'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights', 'draw_run',
+           'plot_curves', 'interrupts_noted', 'new_run', 'score', 'train_run', 'learner_from', 'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #1ebeed8e
 import io, json, os, platform, re, signal, sys, threading, time
@@ -21,7 +21,7 @@ from fastcore.script import call_parse
 
 from .spec import *
 
-# %% ../nbs/04_train.ipynb #eadebf1a
+# %% ../nbs/04_train.ipynb #505acfe7
 RUN_FORMAT = 1  # of `run.json`; a change that older code cannot read makes it 2
 
 @dataclass
@@ -48,6 +48,11 @@ class Run:
     train:dict|None = None   # n, loss and accuracy on the training images, not augmented, no dropout, at the end
     test:dict|None = None    # with `holdout`: the same on the test images
     format:int = RUN_FORMAT
+
+    @property
+    def name(self)->str:
+        "The variant, or the model if nothing was changed"
+        return self.variant or self.model
 
     @property
     def accuracy(self)->float|None:
@@ -129,17 +134,23 @@ def versions()->dict:
     packages = ('torch','torchvision','fastai','mnist_kit')
     return dict(python=platform.python_version(), **{k: version(k) for k in packages})
 
-# %% ../nbs/04_train.ipynb #8d387d56
+# %% ../nbs/04_train.ipynb #7d2fa924
 def pct(
     accuracy:float # a fraction
 )->str:
     return f'{100*accuracy:.2f} %'
 
+def source_name(
+    source:str # of a run
+)->str:
+    "The source of the images, in words."
+    return dict(mnist='MNIST', digits="scikit-learn's digits (not MNIST)").get(source, f'{source} data')
+
 def closing_line(
     run:Run
 )->str:
     "Model, source, accuracy of the last epoch, parameters and time of a run."
-    name = dict(mnist='MNIST', digits="scikit-learn's digits (not MNIST)").get(run.source, f'{run.source} data')
+    name = source_name(run.source)
     epochs = f"{len(run.rows)} of {run.recipe['epochs']} epochs"
     scored = f"{pct(run.accuracy)} of the test images right" if run.accuracy is not None else 'test images not scored'
     best = f" (best epoch: {pct(run.best['valid_accuracy'])})" if run.rows and not run.holdout else ''
@@ -199,23 +210,31 @@ def save_weights(
     state = {k: v.detach().cpu().clone().contiguous() for k,v in model.state_dict().items()}
     write_atomic(folder/'model.safetensors', save(state, metadata={k: str(v) for k,v in info.items()}))
 
-# %% ../nbs/04_train.ipynb #a2c116d4
+# %% ../nbs/04_train.ipynb #5d659026
+def draw_run(
+    axs,         # two matplotlib `Axes`: for the loss, and for the accuracy in percent
+    run:Run,
+    labels,      # for the training batches, and for the images that were scored after each epoch; None: no label
+    **style      # of the lines
+):
+    "Loss and accuracy of a run over its epochs."
+    for ax,key,scale in zip(axs, ('loss','accuracy'), (1,100)):
+        for part,colour,label in zip(('train','valid'), ('C0','C1'), labels):
+            ax.plot([r['epoch'] for r in run.rows], [scale*r[f'{part}_{key}'] for r in run.rows], color=colour,
+                    label=label, **style)
+        ax.set(xlabel='epoch', ylabel='loss' if key=='loss' else 'accuracy (%)')
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+
 def plot_curves(
     run:Run
 ):  # a matplotlib `Figure`
     "Loss and accuracy of a run over its epochs, with source, seed and last figure in the title."
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
     fig = Figure(figsize=(9,3.4), layout='constrained')
-    valid = 'held-out training images' if run.holdout else 'test images'
-    xs = [r['epoch'] for r in run.rows]
-    for ax,key,scale in zip(fig.subplots(1, 2), ('loss','accuracy'), (1,100)):
-        for part,label in (('train','training batches'),('valid',valid)):
-            ax.plot(xs, [scale*r[f'{part}_{key}'] for r in run.rows], '.-', label=label)
-        ax.set(xlabel='epoch', ylabel='loss' if key=='loss' else 'accuracy (%)')
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(alpha=0.3)
-        ax.legend()
+    axs = fig.subplots(1, 2)
+    draw_run(axs, run, ('training batches', 'held-out training images' if run.holdout else 'test images'), marker='.')
+    for ax in axs: ax.legend()
     last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}" if run.rows else ''
     fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11)
     return fig
