@@ -118,7 +118,8 @@ class Study:
         self.runs = sorted((o for o in found if o.status=='finished'), key=lambda o: (o.model, o.variant, o.seed))
         self.others = [o for o in found if o.status!='finished']  # those that failed
         at = f'study folder {str(self.folder)!r}'
-        expect(self.runs, f'{at} without a finished run', 'runs in its sub-folders; mnist_kit_study trains them')
+        why = ''.join(f'; {run_name(o.name, o.seed)} {o.status} {o.message}' for o in self.others[:1])
+        expect(self.runs, f'{at} without a finished run{why}', 'runs in its sub-folders; mnist_kit_study trains them')
         expect(len({o.source for o in self.runs})==1 and not any(o.holdout for o in self.runs),
                f'{at} with runs on different sources, or with holdout', 'one source for all, scored on its test images')
         short = [run_name(o.name, o.seed) for o in self.runs if len(o.rows)!=o.recipe['epochs']]
@@ -325,8 +326,7 @@ def verdicts(
 
 # %% ../nbs/05_study.ipynb #42b2f0d2
 def _markdown(header, rows):
-    cells = [header, [':--' if i==0 else '---' for i in range(len(header))], *rows]
-    return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in cells)
+    return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in [header, ['---']*len(header), *rows])
 
 def plus_minus(
     values # fractions
@@ -358,9 +358,9 @@ def verdict_table(
     for _,o in verdicts(study, *topics).iterrows():
         digits = 2 if o.unit=='points' else 1
         interval = f'{o["difference"]:+.{digits}f} ({o["from"]:+.{digits}f} to {o["to"]:+.{digits}f}) {o.unit}'
-        rows.append([o['the assignment says'], o['tested as'], interval, o.n, f'**{o.verdict}**'])
+        rows.append([o['the assignment says'], o['tested as'], f'**{o.verdict}**', interval, o.n])
     if not rows: return 'No runs for these claims yet: `mnist_kit_study` trains them.'
-    return _markdown(['the assignment says','tested as','difference (95 % interval)','n','verdict'], rows)
+    return _markdown(['the assignment says','tested as','verdict','difference (95 % interval)','n'], rows)
 
 # %% ../nbs/05_study.ipynb #79589017
 def reported_curves()->pd.DataFrame:
@@ -526,6 +526,8 @@ def missing(
         recipe = v.recipe_in(epochs)
         same = ((run.source, run.holdout, recipe_of(run), run.options, run.name, run.seed)
                 ==(source, 0, recipe, v.options, name, seed))
+        expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
+               'one that has ended; remove it, and it is trained again')
         expect(same, f'{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, '
                f"{run.recipe['epochs']} epochs", f'{name} seed {seed} on {source}, {recipe.epochs} epochs, by the '
                'recipe of this version; choose another study folder')
@@ -641,10 +643,13 @@ def ship(
 ):
     "Copy the records of a study, and the weights of the median run of each of the three models."
     medians = {o: median_run(study, o).seed for o in SPECS if study.of(o)}
+    for name,seed in medians.items():
+        weights = study.folder/run_name(name, seed)/'model.safetensors'
+        expect(weights.is_file(), f'no {str(weights)!r}', f'the weights of the median run of {name}; train it again')
     for r in study.runs:
         out = Path(folder)/run_name(r.name, r.seed)
         out.mkdir(parents=True)
-        if medians.get(r.name)!=r.seed: write_run(r, out)
+        if medians.get(r.name)!=r.seed: write_run(replace(r, message=''), out)
         else:
             n = len(study.of(r.name))
             write_run(replace(r, message=f'weights included: the median of {n} seeds, last epoch'), out)

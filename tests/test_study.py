@@ -85,7 +85,7 @@ def record(name='model1', seed=0, accs=(0.98, 0.99), train=0.995, clean=0.997, e
 def put(folder, *runs, at=None):
     "Write the records into `folder` as a study has them, and return it."
     for r in runs:
-        out = folder / (at or run_name(r.variant or r.model, r.seed))
+        out = folder / (at or run_name(r.name, r.seed))
         out.mkdir(parents=True)
         write_run(r, out)
     return folder
@@ -373,7 +373,7 @@ def twice(folder):
         (lambda folder: None, 'without a finished run'),
         (no_run, 'without a finished run'),
         (lambda folder: folder.rmdir(), 'without a finished run'),
-        (lambda folder: put(folder, record(status='failed')), 'without a finished run'),
+        (lambda folder: put(folder, record(status='failed')), 'without a finished run; model1-seed0 failed'),
         (cut_short, 'is damaged'),
         (edited(format=99), 'format 99'),
         (edited(params=None), 'not complete'),
@@ -681,6 +681,12 @@ def test_a_damaged_run_is_refused_and_kept(tmp_path):
     refuses(tmp_path, 'is damaged', 'model1-seed0')
 
 
+@pytest.mark.parametrize('status', ['running', 'interrupted'])
+def test_a_run_that_has_not_ended_is_neither_taken_for_done_nor_removed(tmp_path, status):
+    put(tmp_path, record(seed=0, status=status))
+    refuses(tmp_path, status, 'model1-seed0', 'remove it')
+
+
 @pytest.mark.parametrize(
     'args, parts',
     [
@@ -874,6 +880,15 @@ def test_there_is_no_median_of_no_runs(tmp_path):
     one_line(e, "no runs of 'model2'")
 
 
+def test_without_the_weights_nothing_is_shipped(tmp_path):
+    put(tmp_path / 'study', record('model1', 0), record('model2', 0))
+    (tmp_path / 'study/model1-seed0/model.safetensors').write_bytes(b'weights')
+    with pytest.raises(InputError) as e:
+        ship(Study(tmp_path / 'study'), tmp_path / 'records')
+    one_line(e, 'model2-seed0', 'train it again')
+    assert not (tmp_path / 'records').exists()
+
+
 def test_all_records_are_shipped_with_the_weights_of_the_median_run_of_each_model(tmp_path):
     accs = {'model1': (0.97, 0.99, 0.98), 'model2': (0.99, 0.97, 0.96, 0.98), 'model3': (0.99,), 'model1-gap': (0.9,)}
     runs = [record(name, i, (acc,)) for name, values in accs.items() for i, acc in enumerate(values)]
@@ -892,7 +907,7 @@ def test_all_records_are_shipped_with_the_weights_of_the_median_run_of_each_mode
     weights = {p.parent.name: p.read_bytes() for p in (tmp_path / 'records').rglob('*.safetensors')}
     assert weights == {k: f'weights of {k}'.encode() for k in medians}
     for r in there.runs:
-        name = run_name(r.variant or r.model, r.seed)
+        name = run_name(r.name, r.seed)
         if name in medians:
             assert 'weights included' in r.message and f'median of {medians[name]} seed' in r.message
         else:
@@ -907,10 +922,10 @@ def test_the_study_that_comes_with_the_kit_is_on_mnist_by_the_recipes_of_this_ve
     assert s.source == 'mnist' and s.others == []
     assert all((o.source, o.n_train, o.n_valid, o.holdout) == ('mnist', 60_000, 10_000, 0) for o in s.runs)
     for o in s.runs:
-        v = variant_for(o.variant or o.model)
+        v = variant_for(o.name)
         assert o.recipe == json.loads(json.dumps(asdict(v.recipe))) and o.options == v.options
         assert len(o.rows) == v.recipe.epochs and o.train['n'] == 60_000
-    assert {o.name for o in RECORDS.iterdir() if o.is_dir()} == {f'{o.variant or o.model}-seed{o.seed}' for o in s.runs}
+    assert {o.name for o in RECORDS.iterdir() if o.is_dir()} == {run_name(o.name, o.seed) for o in s.runs}
 
 
 @pytest.mark.parametrize('name', SPECS)
