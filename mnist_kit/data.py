@@ -363,13 +363,16 @@ def dls_for(
     **kwargs            # device, seed, val_bs and path, see `dls_of`
 )->DataLoaders:         # training, validation and, with `holdout`, test
     "The images of a source in batches ready for a model. Raises `InputError`, see `load_source`."
+    expect(isinstance(recipe, Recipe), f'{recipe!r} as recipe', "a Recipe, such as spec_for('model3').recipe")
     source,(x,y),test = load_source(source)
     expect(isinstance(holdout, int) and 0<=holdout<len(x), f'holdout={holdout!r}',
            f'a number of the {len(x):,} training images, from 0 to {len(x)-1}')
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    held,kept = order[:holdout].sort()[0],order[holdout:].sort()[0]
-    sets = [(x[kept],y[kept]), (x[held],y[held]), test]
-    return dls_of(*[DigitDataset(*o, source) for o in sets if len(o[0])], recipe=recipe, **kwargs)
+    sets = [(x,y), test]
+    if holdout:
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+        held,kept = order[:holdout].sort()[0],order[holdout:].sort()[0]
+        sets = [(x[kept],y[kept]), (x[held],y[held]), test]
+    return dls_of(*[DigitDataset(*o, source) for o in sets], recipe=recipe, **kwargs)
 
 # %% ../nbs/01_data.ipynb #54f68015
 def empty_dls(

@@ -25,7 +25,12 @@ STD        = 0.3081  # their standard deviation
 RECORDS = Path(str(files('mnist_kit')/'records'))  # a folder for each run, and reported_curves.csv
 
 # %% ../nbs/00_spec.ipynb #6aeac1df
-class InputError(ValueError):
+class _KeepsMessage:
+    "An exception's text that stays as it is. (fastai rewrites the `args` of whatever a callback raises.)"
+    def __init__(self, message): self.message = message
+    def __str__(self): return self.message
+
+class InputError(_KeepsMessage, ValueError):
     "What was given cannot be used. The message says what was given, what was expected and what to do."
 
 # %% ../nbs/00_spec.ipynb #58b58bf1
@@ -38,10 +43,8 @@ def expect(
     if not ok: raise InputError(f"{given}: expected {expected}")
 
 # %% ../nbs/00_spec.ipynb #39d2aa8e
-class TrainingError(RuntimeError):
+class TrainingError(_KeepsMessage, RuntimeError):
     "Training cannot go on. The message says where it was, what was found, what was expected and what to do."
-    def __init__(self, message): self.message = message
-    def __str__(self): return self.message  # not `args`: fastai rewrites those of whatever a callback raises
 
 # %% ../nbs/00_spec.ipynb #3f620db7
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'RUN_COLUMNS', 'CLAIMS', 'TOPICS', 'Variant', 'variant_for', 'outcome', 'cut', 'run_name', 'Study',
-           'Interval', 'interval', 'summary_of', 'Comparison', 'compare', 'Claim', 'verdicts', 'plus_minus',
-           'results_table', 'verdict_table', 'reported_curves', 'plot_seeds', 'plot_variants', 'plot_story', 'plan',
-           'run_one', 'in_use', 'missing', 'span', 'Progress', 'run_study', 'remove_unfinished', 'run_all',
-           'median_run', 'ship', 'report', 'mnist_kit_study']
+           'Interval', 'interval', 'summary_of', 'Comparison', 'compare', 'Claim', 'verdicts', 'markdown_table',
+           'plus_minus', 'results_table', 'verdict_table', 'reported_curves', 'plot_seeds', 'plot_variants',
+           'plot_story', 'plan', 'run_one', 'follow_parent', 'in_use', 'missing', 'span', 'Progress', 'run_study',
+           'remove_unfinished', 'run_all', 'median_run', 'ship', 'report', 'mnist_kit_study']
 
 # %% ../nbs/05_study.ipynb #4a22eb5a
 import os, shutil, signal, sys, threading, time
@@ -325,7 +325,11 @@ def verdicts(
     return pd.DataFrame(rows)
 
 # %% ../nbs/05_study.ipynb #42b2f0d2
-def _markdown(header, rows):
+def markdown_table(
+    header:list,
+    *rows:list
+)->str:
+    "A table in Markdown."
     return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in [header, ['---']*len(header), *rows])
 
 def plus_minus(
@@ -347,7 +351,7 @@ def results_table(
         return [f'{s.name[-1]}: {s.title}', f'{s.params:,}', f'{pct(s.reported.test_acc)}',
                 f'**{plus_minus(f.accuracy)} %**', f'{plus_minus(f.best_accuracy)} %', len(f)]
     header = ['model','parameters','reported: best epoch, 1 run','this kit: last epoch','this kit: best epoch','n']
-    return _markdown(header, [row(SPECS[o]) for o in names or SPECS if study.of(o)])
+    return markdown_table(header, *[row(SPECS[o]) for o in names or SPECS if study.of(o)])
 
 def verdict_table(
     study:Study,
@@ -360,7 +364,7 @@ def verdict_table(
         interval = f'{o["difference"]:+.{digits}f} ({o["from"]:+.{digits}f} to {o["to"]:+.{digits}f}) {o.unit}'
         rows.append([o['the assignment says'], o['tested as'], f'**{o.verdict}**', interval, o.n])
     if not rows: return 'No runs for these claims yet: `mnist_kit_study` trains them.'
-    return _markdown(['the assignment says','tested as','verdict','difference (95 % interval)','n'], rows)
+    return markdown_table(['the assignment says','tested as','verdict','difference (95 % interval)','n'], *rows)
 
 # %% ../nbs/05_study.ipynb #79589017
 def reported_curves()->pd.DataFrame:
@@ -461,18 +465,16 @@ def run_one(
     source:str,       # 'mnist' or 'digits'
     epochs:int|None,  # None: those of the recipe
     device:str|None,
-    threads:int,      # for the CPU
-    channels_last:bool
+    threads:int       # for the CPU
 )->Path|None:         # the run's folder; None: it was interrupted
     "Train one run of a study, in a process of its own."
     import torch
-    from fastai.callback.channelslast import ChannelsLast
     torch.set_num_threads(threads)
     v,out = variant_for(name),folder/run_name(name, seed)
     tmp = folder/f'.{out.name}.{os.getpid()}'
     try:
         train_run(v.model, tmp, v.recipe_in(epochs), source, device=device, seed=seed, bar=False, options=v.options,
-                  cbs=[ChannelsLast()] if channels_last else None, variant='' if name==v.model else name)
+                  variant='' if name==v.model else name)
     except TrainingError:
         if read_run(tmp).status!='failed': raise
     except KeyboardInterrupt: pass
@@ -482,7 +484,7 @@ def run_one(
     os.rename(tmp, out)
     return out
 
-def _in_worker():
+def follow_parent():
     "Ctrl-C reaches all processes: let the parent decide. And end with it, should it be killed."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     def watch():
@@ -578,8 +580,7 @@ def run_study(
     source:str='auto',        # 'mnist', 'digits' or 'auto'
     epochs:int|None=None,     # None: those of the recipes
     processes:int|None=None,  # None: one for each core of a CPU, one on any other device
-    device:str|None=None,     # None: fastai's default device
-    channels_last:bool=False  # with fastai's `ChannelsLast`?
+    device:str|None=None      # None: fastai's default device
 )->Study|None:                # None: interrupted before the first run was finished
     """Train the runs that are missing, and give back the study. Ctrl-C stops it; calling it again goes on.
     Raises `InputError`, before anything is trained, for what cannot be used; `TrainingError` if a process dies."""
@@ -587,14 +588,13 @@ def run_study(
     jobs,folder = plan(*names, seeds=seeds),Path(os.path.expanduser(folder))
     for k,v in dict(processes=processes, epochs=epochs).items():
         expect(v is None or type(v) is int and v>=1, f'{k}={v!r}', 'a whole number, at least 1')
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    cores = available_cores()
     processes = processes or (cores if device_for(device).type=='cpu' else 1)
     source = load_source(source)[0]
     with in_use(folder):
         todo = missing(folder, jobs, source, epochs)
         remove_unfinished(folder)  # what a killed study left
-        args = dict(source=source, epochs=epochs, device=device, threads=max(1, cores//processes),
-                    channels_last=channels_last)
+        args = dict(source=source, epochs=epochs, device=device, threads=max(1, cores//processes))
         processes = max(1, min(processes, len(todo)))  # after `threads`, which must not depend on what is left
         try: interrupted = run_all(folder, todo, processes, args, Progress(folder, todo, epochs))
         finally: remove_unfinished(folder)
@@ -608,7 +608,7 @@ def remove_unfinished(folder):
 def run_all(folder, jobs, processes, args, progress)->bool:
     "Run `jobs` on so many processes; True if it was interrupted."
     with interrupts_noted() as note, \
-         ProcessPoolExecutor(processes, mp_context=get_context('spawn'), initializer=_in_worker) as pool:
+         ProcessPoolExecutor(processes, mp_context=get_context('spawn'), initializer=follow_parent) as pool:
         waiting,running,others = list(jobs),set(),active_children()
         try:
             while (waiting or running) and not note.asked:
@@ -675,14 +675,13 @@ def mnist_kit_study(
     source:str='auto',        # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
     epochs:int=None,          # passes over the training images; by default those of the recipes
     processes:int=None,       # runs at a time; by default one for each core of a CPU, one on any other device
-    device:str=None,          # cpu, cuda, cuda:1, mps; by default the fastest that is there
-    channels_last:bool=False  # use fastai's ChannelsLast, faster on a CPU for Models 2 and 3
+    device:str=None           # cpu, cuda, cuda:1, mps; by default the fastest that is there
 ):
     "Train by the assignment's recipes and by variants of them, several seeds each, and print what they show."
     try:
         names = variants or ()
         study = run_study(*names, folder=out, seeds=seeds, source=source, epochs=epochs, processes=processes,
-                          device=device, channels_last=channels_last)
+                          device=device)
         if study: print(report(study))
         ended = {(o.name, o.seed) for o in study.runs+study.others} if study else set()
         if set(plan(*names, seeds=seeds))-ended:

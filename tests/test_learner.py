@@ -12,7 +12,7 @@ from torch import nn
 
 from conftest import quiet
 from mnist_kit.data import dls_for
-from mnist_kit.learner import learner_for, make_model
+from mnist_kit.learner import FastCPU, learner_for, make_model
 from mnist_kit.models import MODELS, Model1
 from mnist_kit.spec import MODEL1, MODEL3, InputError, Recipe, TrainingError
 
@@ -26,11 +26,16 @@ def fixed_order(name):
     return learn
 
 
+@pytest.mark.parametrize('fast', [False, True], ids=['as it is', 'with FastCPU'])
 @each_name
-def test_one_epoch_of_the_learner_equals_a_plain_pytorch_loop(name):
+def test_one_epoch_of_the_learner_equals_a_plain_pytorch_loop(name, fast):
     learn = fixed_order(name)
     model = MODELS[name]()
     model.load_state_dict(learn.model.state_dict())
+    if not fast:
+        learn.remove_cb(FastCPU)
+    elif name != 'model1':  # PyTorch's batch normalisation rounds differently there
+        model = model.to(memory_format=torch.channels_last)
     torch.manual_seed(1)  # dropout and augmentation
     learn.fit_recipe(epochs=1)
 

@@ -712,7 +712,7 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
 
 def test_a_run_that_diverges_is_kept_and_not_counted(tmp_path, monkeypatch):
     monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'model1', 'too hot', dict(lr=1e4)))
-    args = dict(source='digits', epochs=2, device='cpu', threads=torch.get_num_threads(), channels_last=False)
+    args = dict(source='digits', epochs=2, device='cpu', threads=torch.get_num_threads())
     out = run_one(tmp_path, 'model1-hot', 0, **args)
     run = read_run(out)
     assert out == tmp_path / 'model1-hot-seed0' and [p.name for p in tmp_path.iterdir()] == [out.name]
@@ -721,11 +721,6 @@ def test_a_run_that_diverges_is_kept_and_not_counted(tmp_path, monkeypatch):
     s = Study(put(tmp_path, record()))
     assert [o.model for o in s.runs] == ['model1'] and [o.variant for o in s.others] == ['model1-hot']
     assert len(s.frame()) == 1 and 'model1-hot seed 0: failed' in study_module.report(s)
-
-
-def test_channels_last_is_in_the_record(tmp_path):
-    args = dict(source='digits', epochs=1, device='cpu', threads=torch.get_num_threads(), channels_last=True)
-    assert read_run(run_one(tmp_path, 'model1', 0, **args)).callbacks == ['ChannelsLast']
 
 
 # a study that is stopped: of four seeds the first is there already, two are being trained, and the last one waits
@@ -846,7 +841,7 @@ def test_help_documents_every_option_without_importing_torch():
     assert p.returncode == 0, p.stderr
     modules = {line.split('|')[-1].strip() for line in p.stderr.splitlines() if line.startswith('import time:')}
     assert 'pandas' in modules and not {'torch', 'fastai', 'torchvision'} & modules
-    for option in ('out', 'seeds', 'source', 'epochs', 'processes', 'device', 'channels_last'):
+    for option in ('out', 'seeds', 'source', 'epochs', 'processes', 'device'):
         assert re.search(rf'--{option}( \S+)?\s+\w', p.stdout), f'--{option} has no text'
 
 
