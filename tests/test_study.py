@@ -936,7 +936,7 @@ def test_the_weights_that_come_with_the_kit_are_of_the_median_run_and_its_record
 def test_three_files_of_weights_and_less_than_a_megabyte_come_with_the_kit():
     files = [p for p in RECORDS.rglob('*') if p.is_file()]
     assert sorted(p.parent.name.split('-')[0] for p in files if p.suffix == '.safetensors') == list(SPECS)
-    assert {p.name for p in files} == {'run.json', 'model.safetensors', 'reported_curves.csv'}
+    assert {p.name for p in files} == {'run.json', 'model.safetensors', 'reported_curves.csv', 'bench.json'}
     assert sum(p.stat().st_size for p in files) < 1_000_000
 
 
