@@ -520,8 +520,8 @@ def plot_bench(
     bench:Bench
 ):  # a matplotlib `Figure`
     "Milliseconds for a batch, step by step, and how the cost of an image changes with the size of a batch."
-    from matplotlib.figure import Figure
-    fig = Figure(figsize=(6.4,6.4 if bench.batch_sizes else 3.6), layout='constrained')
+    import matplotlib.pyplot as plt
+    fig = plt.figure(figsize=(6.4,6.4 if bench.batch_sizes else 3.6), layout='constrained')
     ax,*more = fig.subplots(2 if bench.batch_sizes else 1, 1, squeeze=False)[:,0]
     for i,(name,o) in enumerate(bench.steps.items()):
         times = 1000*pd.DataFrame(o)
