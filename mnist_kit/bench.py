@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -226,7 +227,7 @@ class Ratio:
     def __str__(self): return f'{self.median:.2f} ({self.low:.2f} to {self.high:.2f})'
 
 def ratio(
-    times:pd.DataFrame, # see `by_turns`
+    times:pd.DataFrame, # see `ByTurns`
     a:str,              # columns of it
     b:str
 )->Ratio:
@@ -310,6 +311,7 @@ def _memory(name, source, batches, device):
     on_device = torch.cuda.max_memory_allocated(learn.dls.device)/2**20 if learn.dls.device.type=='cuda' else 0.
     return dict(peak=peak_memory(), on_device=on_device)
 
+@cache
 def _fastai_alone():
     "What a process has that has imported fastai's vision part, and nothing of this kit."
     code = "import fastai.vision.learner; print(open('/proc/self/status').read())"
@@ -404,14 +406,7 @@ def read_bench(
 )->Bench:
     "The record of a benchmark. Raises `InputError` if there is none, or none that can be read."
     path = Path(path)
-    try: o = json.loads(path.read_text(encoding='utf-8'))
-    except OSError as e:
-        raise InputError(f'{str(path)!r} cannot be read ({e.strerror}): expected the bench.json of a benchmark') from e
-    except ValueError as e:
-        raise InputError(f'{str(path)!r} is damaged ({e}): expected the record of a benchmark; measure again') from e
-    found = o.get('format') if isinstance(o, dict) else None
-    expect(found==BENCH_FORMAT, f'{str(path)!r} has format {found}',
-           f'{BENCH_FORMAT}; read it with the version of mnist_kit that wrote it')
+    o = read_record(path, 'bench.json', BENCH_FORMAT, 'benchmark', 'measure again')
     try: return Bench(**o)
     except TypeError as e:
         raise InputError(f'{str(path)!r} is not complete ({e}): expected the fields of `Bench`; measure again') from e
