@@ -31,7 +31,7 @@ from .models import *
 from .learner import *
 from .train import *
 from .study import follow_parent, markdown_table
-from fastai.callback.core import Callback, CancelTrainException, CancelValidException
+from fastai.callback.core import CancelTrainException, CancelValidException
 from fastcore.script import call_parse, Param
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
@@ -108,7 +108,7 @@ def plain(
     return round
 
 # %% ../nbs/06_bench.ipynb #5bd8320b
-class TrainingPhase(Callback):
+class TrainingPhase(KitCallback):
     "`seconds` for each batch of the training phase; the validation is left out."
     order = 100  # after all others
     def __init__(self, batches=None): self.batches,self.seconds = batches,None  # cut after so many; None: at the end
@@ -236,7 +236,7 @@ def ratio(
     return Ratio(r.median(), r.min(), r.max(), len(r))
 
 # %% ../nbs/06_bench.ipynb #7c3def88
-class KeepMemory(Callback):
+class KeepMemory(KitCallback):
     "Only `keep_memory`, to see what it is worth."
     def before_fit(self): keep_memory()
 
@@ -250,11 +250,12 @@ def steps(
     only=None       # columns to measure; None: all
 )->pd.DataFrame:    # seconds for each batch
     "The training phase by the plain loop, by a learner to which one thing after the other is added, and bare."
-    args,own = (name,source,batches,device),dict(without=(FastCPU,), dropout=False)
+    args,without = (name,source,batches,device),dict(without=(FastCPU,))
     ways = {
         'plain':         (plain, args, {}),
-        'by batches':    (kit, args, own),                               # images turned a batch at a time
-        'memory kept':   (kit, args, dict(own, more=(KeepMemory,))),     # and freed memory used again
+        'by batches':    (kit, args, dict(without, dropout=False)),      # images turned a batch at a time
+        'drawn at once': (kit, args, without),                           # and so the random numbers of dropout
+        'memory kept':   (kit, args, dict(without, more=(KeepMemory,))), # and freed memory used again
         'kit':           (kit, args, {}),                                # and Models 2 and 3 channels last
         'bare':          (bare, args, {})}
     if device_for(device).type=='cuda': ways['captured'] = (kit, args, dict(more=(CapturedStep,)))

@@ -317,8 +317,9 @@ class RandomAffine(DisplayedTransform):
     ): store_attr()
 
     def encodes(self, x:TensorImage):
-        self.mat = affine_mats(x, self.max_rotate, self.max_translate, self.draw_rotate, self.draw_translate)
-        return type(x)(affine_sample(Tensor(x), self.mat))
+        images = x.as_subclass(Tensor)
+        self.mat = affine_mats(images, self.max_rotate, self.max_translate, self.draw_rotate, self.draw_translate)
+        return affine_sample(images, self.mat).as_subclass(type(x))
 
 # %% ../nbs/01_data.ipynb #14c75107
 def device_for(

@@ -9,6 +9,7 @@ __all__ = ['MODELS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Dro
 # %% ../nbs/02_models.ipynb #c142a7ca
 from collections import OrderedDict
 from functools import partial
+from math import ceil
 
 import pandas as pd
 import torch
@@ -44,10 +45,12 @@ def log_softmax():
 
 # %% ../nbs/02_models.ipynb #b868c8c3
 class Dropout(nn.Dropout):
-    "`nn.Dropout`; for a given seed, it drops the same values in any memory format."
+    "`nn.Dropout`; on any CPU, and in any memory format, it drops the same values for a given seed."
     def forward(self, x):
-        if not (self.training and self.p) or x.is_contiguous(): return super().forward(x)
-        return x * torch.empty_like(x).copy_(super().forward(torch.ones(x.shape, device=x.device, dtype=x.dtype)))
+        if not (self.training and 0<self.p<1) or x.device.type!='cpu': return super().forward(x)
+        bits = torch.empty(x.shape, dtype=torch.int64).random_(-2**63, None).bitwise_and_(2**53-1)
+        keep = 1-self.p
+        return x * torch.empty_like(x).copy_(bits < ceil(keep*2**53)).div_(keep)
 
 # %% ../nbs/02_models.ipynb #54a20cff
 class Model1(nn.Sequential):
