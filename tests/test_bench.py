@@ -470,7 +470,7 @@ def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_module, 'DATA_SIZES', (256, 512))
     b = run_bench(['model1'], tmp_path / 'bench.json', 'digits', 'cpu', batches=2, rounds=2)
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
-    assert list(b.steps['model1']) == ['plain', 'by batches', 'memory kept', 'kit', 'bare']
+    assert list(b.steps['model1']) == ['plain', 'by batches', 'drawn at once', 'memory kept', 'kit', 'bare']
     assert list(b.batch_sizes) == ['64', '128'] and list(b.data_sizes) == ['256', '512']
     assert all(len(v) == 2 and min(v) > 0 for v in [b.startup, *b.data_sizes.values(), *b.throughput.values()])
     assert 50 < b.memory['model1']['fastai'] < b.memory['model1']['peak']
