@@ -6,9 +6,9 @@
 __all__ = ['BATCH_SIZES', 'DATA_SIZES', 'BENCH_FORMAT', 'InMemoryMNIST', 'first_images', 'plain_loader', 'finished',
            'plain_model', 'plain', 'TrainingPhase', 'seconds_a_batch', 'kit', 'bare', 'profile_step', 'ByTurns',
            'Ratio', 'ratio', 'KeepMemory', 'steps', 'plain_data', 'kit_data', 'data_path', 'by_batch_size',
-           'by_data_size', 'peak_memory', 'memory', 'whole_epoch', 'runs_per_hour', 'startup', 'whole_training',
-           'Bench', 'read_bench', 'write_bench', 'run_bench', 'epoch_table', 'steps_table', 'report', 'plot_bench',
-           'mnist_kit_bench']
+           'by_data_size', 'peak_memory', 'memory', 'whole_epoch', 'runs_per_hour', 'startup', 'whole_recipe',
+           'whole_training', 'Bench', 'read_bench', 'write_bench', 'run_bench', 'epoch_table', 'steps_table', 'report',
+           'plot_bench', 'mnist_kit_bench']
 
 # %% ../nbs/06_bench.ipynb #a4c6bef7
 import json, re, subprocess, sys, time
@@ -353,28 +353,30 @@ def runs_per_hour(
     return pd.DataFrame(found).map(lambda o: len(o)*3600/(SPECS[name].recipe.epochs*sum(o)/len(o)))
 
 # %% ../nbs/06_bench.ipynb #2eeeea95
-def startup(source, rounds, device=None)->list:
-    "Seconds from the start of Python to the first batch, by round; the images are on the disk."
-    code = f'''from mnist_kit import learner_for
-learner_for(source={source!r}, device={str(device_for(device))!r}).dls.one_batch()'''
-    def once():
+def startup(source, rounds, device=None)->pd.DataFrame:
+    "Seconds from the start of Python to the first batch, images on the disk; and those of importing fastai alone."
+    code = dict(fastai = 'import fastai.vision.learner',
+                kit = f'''from mnist_kit import learner_for
+learner_for(source={source!r}, device={str(device_for(device))!r}).dls.one_batch()''')
+    def once(k):
         start = time.perf_counter()
-        subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
+        subprocess.run([sys.executable, '-W', 'ignore', '-c', code[k]], check=True)
         return time.perf_counter()-start
-    return [once() for _ in range(rounds)]
+    return pd.DataFrame([{k: once(k) for k in code} for _ in range(rounds)])
 
-def whole_training(source, rounds, device=None)->pd.DataFrame:
-    "Seconds for Model 3's whole recipe with the validation after each epoch; columns usual and captured."
-    def ready(more):
-        learn = learner_for('model3', source=source, device=device, seed=0).add_cbs(more)
-        def round():
-            start = finished(learn.dls.device)
-            with learn.no_bar(), learn.no_logging(): learn.fit_recipe()
-            return finished(learn.dls.device)-start
-        return round
-    ways = dict(usual=ready([]), captured=ready([CapturedStep()]))
-    for f in ways.values(): f()  # a first time, which does not count
-    return pd.DataFrame([{k: f() for k,f in ways.items()} for _ in range(rounds)])
+def whole_recipe(source, device=None, more=()):
+    "A function that gives back the seconds of Model 3's whole recipe, with the validation after each epoch."
+    learn = learner_for('model3', source=source, device=device, seed=0).add_cbs(more)
+    def round():
+        start = finished(learn.dls.device)
+        with learn.no_bar(), learn.no_logging(): learn.fit_recipe()
+        return finished(learn.dls.device)-start
+    return round
+
+def whole_training(turns, source, rounds, device=None)->pd.DataFrame:
+    "Seconds for Model 3's whole recipe; columns usual and captured."
+    return turns({k: (k,whole_recipe,(source,device,more),{})
+                  for k,more in dict(usual=(), captured=(CapturedStep,)).items()}, rounds)
 
 # %% ../nbs/06_bench.ipynb #f0ea3ba4
 BENCH_FORMAT = 1  # of `bench.json`
@@ -396,7 +398,7 @@ class Bench:
     batch_sizes:dict = field(default_factory=dict) # see `by_batch_size`; seconds for each image
     data_sizes:dict = field(default_factory=dict)  # see `by_data_size`; seconds for each image
     memory:dict = field(default_factory=dict)      # by model: see `memory`; MiB
-    startup:list = field(default_factory=list)     # see `startup`; seconds
+    startup:dict = field(default_factory=dict)     # see `startup`; seconds
     whole:dict = field(default_factory=dict)       # see `whole_training`; seconds, on a GPU only
     throughput:dict = field(default_factory=dict)  # by 'processes × threads': see `runs_per_hour`
     format:int = BENCH_FORMAT
@@ -446,13 +448,13 @@ def run_bench(
             if not quick:
                 keep('batch_sizes', by_batch_size(turns, source, 128*batches, rounds, device))
                 keep('data_sizes', by_data_size(turns, source, rounds, device))
+                if found['type']=='cuda': keep('whole', whole_training(turns, source, rounds, device))
         if not quick:
             if sys.platform=='linux':
                 for name in models: keep('memory', memory(name, source, batches, device), name)
             keep('startup', startup(source, rounds, device))
             ways = dict.fromkeys([(1,cores), (cores,1)])
             keep('throughput', runs_per_hour(source, batches, rounds, device, ways))
-            if found['type']=='cuda': keep('whole', whole_training(source, rounds, device))
     except (BrokenProcessPool,subprocess.CalledProcessError) as e:
         raise TrainingError(f'a process of the benchmark ended by itself ({e}): expected it to go on; '
                             'if memory is short, close other programs') from e
@@ -503,8 +505,9 @@ def report(
     for what,sizes in (('a batch of',bench.batch_sizes), ('a pass over',bench.data_sizes)):
         cost = ', '.join(f'{what} {int(k):,}: {1e6*pd.Series(v).median():.0f}' for k,v in sizes.items())
         if cost: parts.append(f'Microseconds for each image of Model 3: {cost}.')
-    for o in sorted(bench.startup)[len(bench.startup)//2:][:1]:
-        parts.append(f'From starting Python to the first batch: {o:.1f} s.')
+    if bench.startup:
+        s = pd.DataFrame(bench.startup).median()
+        parts.append(f'From starting Python to the first batch: {s.kit:.1f} s; importing fastai alone: {s.fastai:.1f} s.')
     for k,v in bench.whole.items():
         parts.append(f'Model 3 by its recipe, validation included, {k}: {pd.Series(v).median():.1f} s.')
     for k,v in bench.throughput.items():
@@ -528,7 +531,8 @@ def plot_bench(
                label=list(times.columns) if i==0 else None)
     ax.set_xticks(range(len(bench.steps)), list(bench.steps))
     ax.set(ylabel='ms for a batch of 128', title=f"{bench.device['name']}, {source_name(bench.source)}")
-    ax.legend(fontsize=9)
+    ax.legend(fontsize=9, ncols=3)
+    ax.set_ylim(top=1.25*ax.get_ylim()[1])  # room for the legend
     for ax in more:
         sizes = [int(o) for o in bench.batch_sizes]
         ax.plot(sizes, [1e6*pd.Series(o).median() for o in bench.batch_sizes.values()], 'o-')

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from fastai.callback.core import Callback
-from fastai.learner import AvgMetric
+from fastai.learner import AvgMetric, Learner
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision import transforms
@@ -34,6 +34,7 @@ from mnist_kit.bench import (
     report,
     run_bench,
     seconds_a_batch,
+    whole_recipe,
     write_bench,
 )
 from mnist_kit.data import MEAN, STD, load_digits
@@ -465,6 +466,14 @@ def test_the_quick_command_measures_and_leaves_a_record(tmp_path):
     assert (found.kit / found.plain).median() < 0.5, 'by batches is faster than image by image'
 
 
+def test_a_whole_training_validates_after_each_epoch(monkeypatch):
+    fitted, fit = [], Learner.fit_recipe
+    monkeypatch.setattr(Learner, 'fit_recipe', lambda self: (fitted.append(self), fit(self, epochs=2)))
+    assert whole_recipe('digits', 'cpu', (CapturedStep,))() > 0
+    assert len(fitted[0].recorder.values) == 2 and len(fitted[0].recorder.values[0]) == 4
+    assert any(isinstance(o, CapturedStep) for o in fitted[0].cbs)
+
+
 def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_module, 'BATCH_SIZES', (64, 128))
     monkeypatch.setattr(bench_module, 'DATA_SIZES', (256, 512))
@@ -472,7 +481,7 @@ def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
     assert list(b.steps['model1']) == ['plain', 'by batches', 'drawn at once', 'memory kept', 'kit', 'bare']
     assert list(b.batch_sizes) == ['64', '128'] and list(b.data_sizes) == ['256', '512']
-    assert all(len(v) == 2 and min(v) > 0 for v in [b.startup, *b.data_sizes.values(), *b.throughput.values()])
+    assert all(len(v) == 2 and min(v) > 0 for v in [*b.startup.values(), *b.data_sizes.values(), *b.throughput.values()])
     assert 50 < b.memory['model1']['fastai'] < b.memory['model1']['peak']
     text = report(b)
     for part in ('by batches', 'Memory, model1', 'Microseconds', 'in an hour', 'first batch'):
