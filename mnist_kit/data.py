@@ -147,7 +147,7 @@ def load_digits(
     from sklearn.model_selection import train_test_split
     x,y = datasets.load_digits(return_X_y=True)
     x = torch.tensor(x, dtype=torch.float32).view(-1,1,8,8) * (255/16)  # sklearn's pixels are 0..16
-    x = F.interpolate(x, size=20, mode='bicubic').clamp(0,255).round()
+    x = F.interpolate(x, size=DIGIT_SIZE, mode='bicubic').clamp(0,255).round()
     x = centre(F.pad(x, (4,4,4,4))[:,0]).to(torch.uint8)
     train,test = train_test_split(range(len(y)), test_size=n_test, stratify=y, random_state=0)
     y = torch.tensor(y, dtype=torch.uint8)

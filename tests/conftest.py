@@ -11,15 +11,53 @@ from pathlib import Path
 import pytest
 
 from mnist_kit import data
+from mnist_kit.check import split_name
 from mnist_kit.data import find_mnist, load_mnist
 from mnist_kit.learner import learner_for
-from mnist_kit.spec import InputError
+from mnist_kit.spec import SPECS, InputError
 from fastai.data.external import fastai_path
 from fastai.torch_core import default_device
 
 default_device(False)  # on the CPU, wherever the tests run: expected values are compared bit for bit
 
 ROOT = Path(__file__).parent.parent
+
+
+# ---------------------------------------------------------------- a model of a reader's own
+
+
+def pytest_addoption(parser):
+    parser.addoption('--model', metavar='student.py:Net', help="check this model by the assignment's rules, and nothing else")
+    parser.addoption('--run', metavar='FOLDER', help='with --model: the run of its training, to be checked, too')
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', "assignment: the assignment's rules, which --model turns on another model")
+    try:
+        split_name(config.getoption('--model') or 'model3')
+    except InputError as e:
+        raise pytest.UsageError(str(e)) from e
+
+
+def pytest_generate_tests(metafunc):
+    if 'submission' in metafunc.fixturenames:
+        asked = metafunc.config.getoption('--model')
+        metafunc.parametrize('submission', [asked] if asked else list(SPECS), scope='session')
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption('--model'):
+        others = [o for o in items if not o.get_closest_marker('assignment')]
+        config.hook.pytest_deselected(others)
+        items[:] = [o for o in items if o.get_closest_marker('assignment')]
+
+
+@pytest.fixture(scope='session')
+def run_folder(request):
+    return request.config.getoption('--run')
+
+
+# ---------------------------------------------------------------- data and learners
 
 
 @pytest.fixture(scope='session')

@@ -1,0 +1,212 @@
+"""Networks with one fault each, and the rule that the fault breaks. `Sound` has none."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def block(ni, nf, ks=3):
+    return nn.Sequential(nn.Conv2d(ni, nf, ks, bias=False), nn.BatchNorm2d(nf), nn.ReLU())
+
+
+class Sound(nn.Module):
+    "6,170 parameters: what the faulty ones are made from."
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            block(1, 8), block(8, 16), nn.MaxPool2d(2), block(16, 8, 1), block(8, 16), block(16, 16), nn.AdaptiveAvgPool2d(1)
+        )
+        self.head = nn.Conv2d(16, 10, 1)
+
+    def forward(self, x):
+        return F.log_softmax(self.head(self.body(x)).flatten(1), dim=1)
+
+
+class OverBudget(Sound):  # budget
+    def __init__(self):
+        super().__init__()
+        self.body[4] = block(8, 32)
+        self.body[5] = block(32, 16)
+
+
+class Logits(Sound):  # log_probabilities
+    def forward(self, x):
+        return self.head(self.body(x)).flatten(1)
+
+
+class Probabilities(Sound):  # log_probabilities
+    def forward(self, x):
+        return super().forward(x).exp()
+
+
+class SoftmaxTwice(Sound):  # overfits_one_batch
+    def forward(self, x):
+        return F.log_softmax(super().forward(x).exp(), dim=1)
+
+
+class DenseHead(Sound):  # convolutional
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(block(1, 4), nn.MaxPool2d(4), block(4, 8), nn.Flatten())
+        self.head = nn.Linear(8 * 4 * 4, 10)
+
+    def forward(self, x):
+        return F.log_softmax(self.head(self.body(x)), dim=1)
+
+
+class DenseInDisguise(DenseHead):  # convolutional
+    def forward(self, x):
+        return F.log_softmax(torch.einsum('ni,oi->no', self.body(x), self.head.weight) + self.head.bias, dim=1)
+
+
+class NoBatchNorm(Sound):  # batch_normalisation
+    def __init__(self):
+        super().__init__()
+        for o in self.body:
+            if isinstance(o, nn.Sequential):
+                o[1] = nn.Identity()
+
+
+class NotInTheGraph(Sound):  # gradients
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return super().forward(x * self.scale.item())
+
+
+class DeadReLU(Sound):  # gradients
+    def __init__(self):
+        super().__init__()
+        self.body[0] = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.BatchNorm2d(8))
+        nn.init.constant_(self.body[0][0].bias, -100.0)
+
+
+class AlwaysDropsOut(Sound):  # deterministic
+    def forward(self, x):
+        return F.log_softmax(self.head(F.dropout(self.body(x), 0.2)).flatten(1), dim=1)
+
+
+class Remembers(Sound):  # deterministic
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('calls', torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+class ChangesImages(Sound):  # leaves_images_alone
+    def forward(self, x):
+        x -= x.mean((1, 2, 3), keepdim=True)
+        return super().forward(x)
+
+
+class LooksAtNeighbours(Sound):  # ignores_neighbours
+    def __init__(self):
+        super().__init__()
+        self.body[0][1] = nn.BatchNorm2d(8, track_running_stats=False)
+
+
+class ChannelsLast(Sound):  # runs: wants (N, 28, 28, 1)
+    def forward(self, x):
+        return super().forward(x.permute(0, 3, 1, 2))
+
+
+class Raises(Sound):  # runs
+    def forward(self, x):
+        raise RuntimeError('one\ntwo')
+
+
+class FixedBatch(Sound):  # shape
+    def forward(self, x):
+        return F.log_softmax(self.head(self.body(x)).view(128, 10), dim=1)
+
+
+class ElevenDigits(Sound):  # shape
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(16, 11, 1)
+
+
+class Maps(Sound):  # shape
+    def forward(self, x):
+        return F.log_softmax(self.head(self.body(x)), dim=1)
+
+
+class NaN(Sound):  # finite
+    def forward(self, x):
+        return super().forward((x - x.flatten(1).min(1).values[:, None, None, None]) / x.flatten(1).std(1)[:, None, None, None])
+
+
+class Corner(Sound):  # receptive_field
+    def forward(self, x):
+        return super().forward(x[..., 7:22, 7:22])
+
+
+class NeverEnds(Sound):  # finishes
+    def forward(self, x):
+        while True:
+            pass
+
+
+class Hog(Sound):  # finishes
+    def forward(self, x):
+        self.more = torch.zeros(4096, 2**18)
+        return super().forward(x)
+
+
+class Leaves(Sound):  # finishes
+    def forward(self, x):
+        import os
+
+        os._exit(3)
+
+
+class Prints(Sound):  # quiet
+    def forward(self, x):
+        print('x' * 1_000_000)
+        return super().forward(x)
+
+
+class WantsArguments(Sound):  # loads
+    def __init__(self, channels):
+        super().__init__()
+
+
+class ForgetsSuper(nn.Module):  # loads
+    def __init__(self):
+        self.conv = nn.Conv2d(1, 10, 28)
+
+
+BREAKS = dict(
+    OverBudget='budget',
+    Logits='log_probabilities',
+    Probabilities='log_probabilities',
+    SoftmaxTwice='overfits_one_batch',
+    DenseHead='convolutional',
+    DenseInDisguise='convolutional',
+    NoBatchNorm='batch_normalisation',
+    NotInTheGraph='gradients',
+    DeadReLU='gradients',
+    AlwaysDropsOut='deterministic',
+    Remembers='deterministic',
+    ChangesImages='leaves_images_alone',
+    LooksAtNeighbours='ignores_neighbours',
+    ChannelsLast='runs',
+    Raises='runs',
+    FixedBatch='shape',
+    ElevenDigits='shape',
+    Maps='shape',
+    NaN='finite',
+    Corner='receptive_field',
+    NeverEnds='finishes',
+    Hog='finishes',
+    Leaves='finishes',
+    Prints='quiet',
+    WantsArguments='loads',
+    ForgetsSuper='loads',
+)
