@@ -166,8 +166,9 @@ def batch_normalisation(model, x, y):
 def global_average_pooling(model, x, y):
     "It averages whole channels (where the assignment asks for it)."
     for name,inputs,out in operations(model, x[:2]):
-        if name in ('mean','avg_pool2d','_adaptive_avg_pool2d') and inputs[0].ndim==4 and inputs[0].shape[2:].numel()>1:
-            if out.numel()==inputs[0].shape[:2].numel(): return True,'{}×{} to 1'.format(*inputs[0].shape[2:])
+        if name not in ('mean','avg_pool2d','_adaptive_avg_pool2d') or inputs[0].ndim!=4: continue
+        n,channels,h,w = inputs[0].shape
+        if channels>1 and h*w>1 and out.numel()==n*channels: return True,f'{h}×{w} to 1'
     return False,'none'
 
 @rule(f'at least {DIGIT_SIZE}×{DIGIT_SIZE} pixels', 'A 3×3 convolution adds 2 pixels to what one output sees, one after a pooling by 2 adds 4: '
@@ -176,7 +177,7 @@ def receptive_field(model, x, y):
     "What it says depends on a field at least as large as the digit."
     import torch
     x = x.clone().requires_grad_()
-    out = model.eval()(x)
+    out = model.eval()(x*1)  # a copy, in case the model changes it
     (out*torch.randn(out.shape)).sum().backward()
     if x.grad is None: return False,'none of the pixels'
     seen = (x.grad!=0).any(0)[0]

@@ -48,7 +48,7 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(config, items):
     if config.getoption('--model'):
         others = [o for o in items if not o.get_closest_marker('assignment')]
-        config.hook.pytest_deselected(others)
+        config.hook.pytest_deselected(items=others)
         items[:] = [o for o in items if o.get_closest_marker('assignment')]
 
 

@@ -10,7 +10,7 @@ def block(ni, nf, ks=3):
 
 
 class Sound(nn.Module):
-    "6,170 parameters: what the faulty ones are made from."
+    "5,106 parameters: what the faulty ones are made from."
 
     def __init__(self):
         super().__init__()
