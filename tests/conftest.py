@@ -27,7 +27,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser):
-    parser.addoption('--model', metavar='student.py:Net', help="check this model by the assignment's rules, and nothing else")
+    parser.addoption(
+        '--model', metavar='student.py:Net', help="check this model by the assignment's rules, and nothing else"
+    )
     parser.addoption('--run', metavar='FOLDER', help='with --model: the run of its training, to be checked, too')
 
 

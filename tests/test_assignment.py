@@ -3,7 +3,7 @@
 
 import pytest
 
-from mnist_kit.check import RULES, check_submission, table
+from mnist_kit.check import RULES, check_submission, findings_table
 
 FROM_OUTSIDE = ('loads', 'finishes', 'quiet')
 
@@ -24,7 +24,7 @@ def holds(report, rule):
     if found.holds is None:
         pytest.skip(found.found)
     if not found.holds:
-        pytest.fail(f'{found.sentence}\n{table([found])}', pytrace=False)
+        pytest.fail(f'{found.sentence}\n{findings_table([found])}', pytrace=False)
 
 
 @pytest.mark.assignment
@@ -37,5 +37,5 @@ def test_the_model(report, rule):
 @pytest.mark.parametrize('rule', [k for k, o in RULES.items() if o.of == 'run'])
 def test_its_training(report, rule, submission, run_folder):
     if rule == 'target' and run_folder is None and submission in ('model1', 'model2'):
-        pytest.skip(f"{submission} is not meant to reach the target, and does not")
+        pytest.skip(f'{submission} is not meant to reach the target, and does not')
     holds(report, rule)

@@ -482,7 +482,9 @@ def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
     assert list(b.steps['model1']) == ['plain', 'by batches', 'drawn at once', 'memory kept', 'kit', 'bare']
     assert list(b.batch_sizes) == ['64', '128'] and list(b.data_sizes) == ['256', '512']
-    assert all(len(v) == 2 and min(v) > 0 for v in [*b.startup.values(), *b.data_sizes.values(), *b.throughput.values()])
+    assert all(
+        len(v) == 2 and min(v) > 0 for v in [*b.startup.values(), *b.data_sizes.values(), *b.throughput.values()]
+    )
     assert 50 < b.memory['model1']['fastai'] < b.memory['model1']['peak']
     text = report(b)
     for part in ('by batches', 'Memory, model1', 'Microseconds', 'in an hour', 'first batch'):

@@ -21,12 +21,12 @@ from mnist_kit.check import (
     RULES,
     check_model,
     check_run,
+    all_hold,
     check_submission,
     figures,
-    holds,
     mnist_kit_check,
     split_name,
-    table,
+    findings_table,
 )
 from mnist_kit.models import MODELS
 from mnist_kit.spec import PARAM_BUDGET, RECORDS, SPECS, TARGET_ACC, InputError
@@ -54,7 +54,7 @@ def told(*args, **kwargs):
 def test_the_kits_models_hold_all_rules_of_architecture_and_behaviour(name):
     gap = name != 'model1'
     findings = check_model(MODELS[name], gap=gap)
-    assert holds(findings) and [o.rule for o in findings] and broken(findings) == []
+    assert all_hold(findings) and [o.rule for o in findings] and broken(findings) == []
     assert all(o.holds for o in findings if o.required or gap)
 
 
@@ -90,7 +90,7 @@ def test_a_sound_model_holds_all_rules():
 @pytest.mark.parametrize('name', [k for k, v in faulty.BREAKS.items() if v not in BY_THE_PROCESS])
 def test_a_faulty_model_breaks_its_rule_and_no_other(name):
     findings = check_model(getattr(faulty, name))
-    assert broken(findings) == [faulty.BREAKS[name]], table(findings)
+    assert broken(findings) == [faulty.BREAKS[name]], findings_table(findings)
     (found,) = [o for o in findings if o.rule == faulty.BREAKS[name]]
     assert found.hint and found.found and '\n' not in found.found and found.found != found.expected
 
@@ -98,7 +98,7 @@ def test_a_faulty_model_breaks_its_rule_and_no_other(name):
 @pytest.mark.parametrize('name', [k for k, v in faulty.BREAKS.items() if v in BY_THE_PROCESS])
 def test_what_ends_or_fills_a_process_is_found_from_outside(name):
     report = check_submission(f'{FAULTY}:{name}', timeout=12, memory=1024, threads=1)
-    assert broken(report.findings) == [faulty.BREAKS[name]], table(report.findings)
+    assert broken(report.findings) == [faulty.BREAKS[name]], findings_table(report.findings)
     assert report.seconds < 20
 
 
@@ -120,29 +120,37 @@ def test_the_figures_are_normalised_and_each_has_its_own_form():
 def test_fewer_than_8000_means_at_most_7999(extra, ok):
     model = nn.Module()
     model.w = nn.Parameter(torch.zeros(extra))
-    assert RULES['budget'].test(model, None, None) == (ok, f'{extra:,}')
+    assert RULES['budget'].test(model, None, None) == (ok, f'{extra:,} parameters')
 
 
 def test_frozen_parameters_do_not_count():
     model = nn.Linear(1000, 10)
     model.weight.requires_grad_(False)
-    assert RULES['budget'].test(model, None, None) == (True, '10')
+    assert RULES['budget'].test(model, None, None) == (True, '10 parameters')
 
 
 def test_a_run_on_other_digits_or_with_a_holdout_is_not_judged():
     run = read_run(next(RECORDS.glob('model3-seed*')))
-    for o in (replace(run, source='digits'), replace(run, holdout=5000), replace(run, rows=[]), replace(run, status='failed', rows=[])):
+    for o in (
+        replace(run, source='digits'),
+        replace(run, holdout=5000),
+        replace(run, rows=[]),
+        replace(run, status='failed', rows=[]),
+    ):
         assert {f.holds for f in check_run(o)} == {None}
-        assert not holds(check_run(o))
+        assert not all_hold(check_run(o))
     assert 'not MNIST' in check_run(replace(run, source='digits'))[0].found
 
 
-@pytest.mark.parametrize('accs, last, three, stretch', [
-    ([0.9] * 13 + [0.995] * 7, True, True, True),
-    ([0.9] * 17 + [0.995] * 3, True, True, False),
-    ([0.9] * 17 + [0.995, 0.9939, 0.994], True, False, False),
-    ([0.9] * 17 + [0.995, 0.995, 0.9939], False, False, False),
-])
+@pytest.mark.parametrize(
+    'accs, last, three, stretch',
+    [
+        ([0.9] * 13 + [0.995] * 7, True, True, True),
+        ([0.9] * 17 + [0.995] * 3, True, True, False),
+        ([0.9] * 17 + [0.995, 0.9939, 0.994], True, False, False),
+        ([0.9] * 17 + [0.995, 0.995, 0.9939], False, False, False),
+    ],
+)
 def test_the_target_is_asked_of_the_last_epoch_and_not_of_the_best(accs, last, three, stretch):
     run = read_run(next(RECORDS.glob('model3-seed*')))
     rows = [dict(r, valid_accuracy=a) for r, a in zip(run.rows, accs, strict=True)]
@@ -199,7 +207,8 @@ def test_a_class_is_found_by_its_name_or_because_it_is_the_only_one(tmp_path):
     (tmp_path / 'one.py').write_text(
         'from torch import nn\nfrom helper import channels\n'
         'class Anything(nn.Sequential):\n'
-        '    def __init__(self): super().__init__(nn.Conv2d(1, channels, 28), nn.Flatten(), nn.LogSoftmax(1))\n')
+        '    def __init__(self): super().__init__(nn.Conv2d(1, channels, 28), nn.Flatten(), nn.LogSoftmax(1))\n'
+    )
     assert check_submission(str(tmp_path / 'one.py'), threads=1).findings[0].found == 'class Anything'
 
 
@@ -238,10 +247,19 @@ def test_a_class_is_checked_side_by_side_and_leaves_a_table(tmp_path):
 def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):
     out = tmp_path / 'class.csv'
     args = [f'{FAULTY}:Sound', f'{FAULTY}:NeverEnds', '--csv', out, '--timeout', 300]
-    p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c',
-                          'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n'
-                          'import sys, runpy; sys.argv[0] = "check"; runpy.run_module("mnist_kit.check", run_name="__main__")',
-                          *map(str, args)], stderr=subprocess.PIPE, text=True)
+    p = subprocess.Popen(
+        [
+            sys.executable,
+            '-W',
+            'ignore',
+            '-c',
+            'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n'
+            'import sys, runpy; sys.argv[0] = "check"; runpy.run_module("mnist_kit.check", run_name="__main__")',
+            *map(str, args),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     until = time.time() + 120
     while not out.exists() and time.time() < until:
         time.sleep(0.2)
@@ -254,14 +272,17 @@ def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):
     assert 'NeverEnds' not in left
 
 
-@pytest.mark.parametrize('args, part', [
-    (['student.txt'], 'student.py:Net'),
-    (['model3', '--jobs', '0'], 'above 0'),
-    (['model3', '--train', '--recipe', 'model9'], 'one of model1'),
-    (['model3', '--train', '--epochs', '0'], 'at least 1'),
-    (['model1', 'model2', '--run', 'x'], 'a single model'),
-    (['model3', '--run', 'nowhere'], 'cannot be read'),
-])
+@pytest.mark.parametrize(
+    'args, part',
+    [
+        (['student.txt'], 'student.py:Net'),
+        (['model3', '--jobs', '0'], 'above 0'),
+        (['model3', '--train', '--recipe', 'model9'], 'one of model1'),
+        (['model3', '--train', '--epochs', '0'], 'at least 1'),
+        (['model1', 'model2', '--run', 'x'], 'a single model'),
+        (['model3', '--run', 'nowhere'], 'cannot be read'),
+    ],
+)
 def test_wrong_arguments_end_in_one_line(args, part):
     status, out, err = told(*args)
     assert status == 1 and part in err and err.startswith('mnist_kit_check: ') and err.count('\n') == 1, err

@@ -15,7 +15,13 @@ class Sound(nn.Module):
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(
-            block(1, 8), block(8, 16), nn.MaxPool2d(2), block(16, 8, 1), block(8, 16), block(16, 16), nn.AdaptiveAvgPool2d(1)
+            block(1, 8),
+            block(8, 16),
+            nn.MaxPool2d(2),
+            block(16, 8, 1),
+            block(8, 16),
+            block(16, 16),
+            nn.AdaptiveAvgPool2d(1),
         )
         self.head = nn.Conv2d(16, 10, 1)
 
@@ -139,7 +145,9 @@ class Maps(Sound):  # shape
 
 class NaN(Sound):  # finite
     def forward(self, x):
-        return super().forward((x - x.flatten(1).min(1).values[:, None, None, None]) / x.flatten(1).std(1)[:, None, None, None])
+        return super().forward(
+            (x - x.flatten(1).min(1).values[:, None, None, None]) / x.flatten(1).std(1)[:, None, None, None]
+        )
 
 
 class Corner(Sound):  # receptive_field
