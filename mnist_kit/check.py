@@ -344,8 +344,8 @@ _TARGET = f'at least {pct(TARGET_ACC)}'
 _overfit = MODEL1.reported.train_acc-MODEL1.reported.test_acc
 
 @rule(_TARGET,
-      'What the three lessons show, in the order of what it brings: augmentation, one-cycle, more channels '
-      'where the image is still large; and dropout only lightly.', of='run')
+      'What the three lessons show: augmentation, the one-cycle policy, weight decay, more channels while the '
+      'image is still large, and only light dropout; key_learnings tells what each was seen to bring.', of='run')
 def target(run):
     "After the last epoch, so many of the test images are right."
     return run.accuracy>=TARGET_ACC,pct(run.accuracy)
