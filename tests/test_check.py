@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from submissions import faulty
+from submissions import faulty, sound
 from conftest import run_python
 from mnist_kit.check import (
     PAGE,
@@ -22,10 +22,12 @@ from mnist_kit.check import (
     check_model,
     check_run,
     all_hold,
+    check_all,
     check_submission,
     figures,
     mnist_kit_check,
     split_name,
+    write_csv,
     findings_table,
 )
 from mnist_kit.models import MODELS
@@ -85,6 +87,12 @@ def test_every_rule_has_a_sentence_an_expectation_and_a_hint():
 
 def test_a_sound_model_holds_all_rules():
     assert broken(check_model(faulty.Sound, gap=True)) == []
+
+
+@pytest.mark.parametrize('name', [k for k, v in vars(sound).items() if isinstance(v, type)])
+def test_an_unusual_model_is_not_failed(name):
+    findings = check_model(getattr(sound, name), gap=True)
+    assert all_hold(findings), findings_table(findings)
 
 
 @pytest.mark.parametrize('name', [k for k, v in faulty.BREAKS.items() if v not in BY_THE_PROCESS])
@@ -212,6 +220,58 @@ def test_a_class_is_found_by_its_name_or_because_it_is_the_only_one(tmp_path):
     assert check_submission(str(tmp_path / 'one.py'), threads=1).findings[0].found == 'class Anything'
 
 
+NET = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self): super().__init__(nn.Conv2d(1, 10, 28), nn.Flatten(), nn.LogSoftmax(1))
+"""
+
+
+def test_a_neighbours_file_name_changes_nothing(tmp_path, monkeypatch):
+    for name in ('student', 'random', 'profile', 'decimal', 'json'):
+        (tmp_path / f'{name}.py').write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    report = check_submission('student.py', threads=1)
+    assert broken(report.findings) == ['batch_normalisation'], findings_table(report.findings)
+
+
+def test_what_one_submission_writes_another_does_not_find(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a.py').write_text("open('mine.txt', 'w').write('x')\n" + NET)
+    (tmp_path / 'b.py').write_text("import os\nassert not os.path.exists('mine.txt')\n" + NET)
+    reports = check_all(['a.py', 'b.py'], threads=1)
+    assert [r.findings[0].holds for r in reports] == [True, True] and not (tmp_path / 'mine.txt').exists()
+
+
+@pytest.mark.parametrize(
+    'line, found',
+    [
+        ("raise ValueError('bad \\udcff \\x1b here')", r'bad \udcff \x1b here'),
+        ('raise KeyboardInterrupt', 'KeyboardInterrupt'),
+        ('import os; os.fork()', 'class Net'),
+        ('class E(Exception):\n    def __str__(self): 1/0\nraise E', 'cannot be shown'),
+    ],
+)
+def test_odd_ends_of_an_import_are_one_clear_row(tmp_path, line, found):
+    (tmp_path / 'a.py').write_text(f'{line}\n{NET}')
+    (report,) = check_all([str(tmp_path / 'a.py')], done=lambda r: write_csv(r, tmp_path / 'o.csv'), threads=1)
+    assert found in report.findings[0].found, findings_table(report.findings)
+    assert len({o.rule for o in report.findings}) == len(report.findings) and (tmp_path / 'o.csv').exists()
+
+
+def test_the_run_of_another_model_is_not_taken(tmp_path):
+    run = next(RECORDS.glob('model3-seed*'))
+    findings = check_submission(f'{FAULTY}:Sound', run=str(run), threads=1).findings
+    (target,) = [o for o in findings if o.rule == 'target']
+    assert target.holds is None and 'of model3, not of Sound' in target.found
+
+
+def test_a_submission_that_has_gone_does_not_stop_the_rest(tmp_path):
+    (tmp_path / 'a.py').write_text(NET)
+    reports = check_all([str(tmp_path / 'gone.py'), str(tmp_path / 'a.py')], threads=1)
+    assert [r.findings[0].holds for r in reports] == [False, True]
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -281,6 +341,7 @@ def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):
         (['model3', '--train', '--epochs', '0'], 'at least 1'),
         (['model1', 'model2', '--run', 'x'], 'a single model'),
         (['model3', '--run', 'nowhere'], 'cannot be read'),
+        (['model3', '--csv', 'o', '--json', 'o'], 'a file for each'),
     ],
 )
 def test_wrong_arguments_end_in_one_line(args, part):

@@ -155,6 +155,44 @@ class Corner(Sound):  # receptive_field
         return super().forward(x[..., 7:22, 7:22])
 
 
+class UnusedBatchNorm(NoBatchNorm):  # batch_normalisation
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(16, affine=False)
+
+
+class InAList(Sound):  # gradients
+    def __init__(self):
+        super().__init__()
+        self.more = [nn.Conv2d(1, 1, 1)]
+
+    def forward(self, x):
+        return super().forward(self.more[0](x))
+
+
+class EvaluatesAlways(Sound):  # runs
+    def forward(self, x):
+        self.eval()
+        return super().forward(x)
+
+
+class LogitsInTraining(Sound):  # log_probabilities
+    def forward(self, x):
+        out = self.head(self.body(x)).flatten(1)
+        return out if self.training else F.log_softmax(out, dim=1)
+
+
+class DenseOverFewPixels(Sound):  # convolutional
+    def __init__(self):
+        super().__init__()
+        self.body = self.body[:5]
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        maps = F.adaptive_avg_pool2d(self.body(x).mean(1, keepdim=True), 4)
+        return F.log_softmax(self.head(maps.flatten(1)), dim=1)
+
+
 class NeverEnds(Sound):  # finishes
     def forward(self, x):
         while True:
@@ -211,6 +249,11 @@ BREAKS = dict(
     Maps='shape',
     NaN='finite',
     Corner='receptive_field',
+    UnusedBatchNorm='batch_normalisation',
+    InAList='gradients',
+    EvaluatesAlways='runs',
+    LogitsInTraining='log_probabilities',
+    DenseOverFewPixels='convolutional',
     NeverEnds='finishes',
     Hog='finishes',
     Leaves='finishes',
