@@ -143,6 +143,7 @@ def log_probabilities(model, x, y):
 # %% ../nbs/07_check.ipynb #54c4e803
 def maps_in(out, n):
     "(channels, places) of feature maps for `n` images; nothing if `out` is something else."
+    out = out[0] if isinstance(out, tuple) else out  # pooling gives the places of the maxima, too
     if getattr(out, 'ndim', 0)!=4 or len(out)!=n: return set()
     c,places = out.shape[1],out.shape[2]*out.shape[3]
     return {(c,places)} if places>1 else set()

@@ -61,6 +61,16 @@ class DenseHead(Sound):  # convolutional
         return F.log_softmax(self.head(self.body(x)), dim=1)
 
 
+class DenseAfterPooling(Sound):  # convolutional
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(block(1, 4), block(4, 8), nn.MaxPool2d(6), nn.Flatten())
+        self.head = nn.Linear(8 * 4 * 4, 10)
+
+    def forward(self, x):
+        return F.log_softmax(self.head(self.body(x)), dim=1)
+
+
 class DenseInDisguise(DenseHead):  # convolutional
     def forward(self, x):
         return F.log_softmax(torch.einsum('ni,oi->no', self.body(x), self.head.weight) + self.head.bias, dim=1)
@@ -234,6 +244,7 @@ BREAKS = dict(
     Probabilities='log_probabilities',
     SoftmaxTwice='overfits_one_batch',
     DenseHead='convolutional',
+    DenseAfterPooling='convolutional',
     DenseInDisguise='convolutional',
     NoBatchNorm='batch_normalisation',
     NotInTheGraph='gradients',
