@@ -613,7 +613,7 @@ def check_submission(
         notes = Path(d)/'notes.jsonl'
         args = dict(path=path and str(Path(path).absolute()), name=name, notes=str(notes), threads=threads,
                     memory=memory, gap=gap, run=run and str(Path(run).absolute()))
-        home = str(Path(__file__).absolute().parent.parent)  # where mnist_kit is, installed or not
+        home = str(RECORDS.parent.parent)  # where mnist_kit is, installed or not
         code = f'import sys; sys.path.append({home!r}); from mnist_kit.check import _child; _child({args!r}, {train!r})'
         (Path(d)/'cwd').mkdir()  # what it writes to its folder, no other one finds
         p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], start_new_session=True,
