@@ -32,7 +32,7 @@ from .learner import *
 from .train import *
 from .study import follow_parent, markdown_table
 from fastai.callback.core import CancelTrainException, CancelValidException
-from fastcore.script import call_parse, Param
+from fastcore.script import call_parse
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
@@ -546,7 +546,7 @@ def plot_bench(
 # %% ../nbs/06_bench.ipynb #3f1e1505
 @call_parse
 def mnist_kit_bench(
-    models:Param('model1, model2, model3; by default all three', str, opt=False, nargs='*')=None,
+    models:several('model1, model2, model3; by default all three')=None,
     out:str='bench',     # folder for bench.json and bench.png
     quick:bool=False,    # a minute, and figures that nobody should quote
     source:str='auto',   # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits

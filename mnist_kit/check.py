@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from fastcore.script import call_parse, Param
+from fastcore.script import call_parse
 
 from .spec import *
 from .train import *
@@ -746,7 +746,7 @@ def check_all(
 # %% ../nbs/07_check.ipynb #baf0f6dc
 @call_parse
 def mnist_kit_check(
-    models:Param('student.py:Net, student.py, or model1, model2, model3', str, nargs='+'),
+    models:several('student.py:Net, student.py, or model1, model2, model3', '+'),
     train:bool=False,      # train it, and check what came out
     run:str=None,          # folder of a run of this model that is there already; check that, too
     recipe:str='model3',   # by whose recipe to train: model1, model2 or model3

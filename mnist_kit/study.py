@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pandas as pd
-from fastcore.script import call_parse, Param
+from fastcore.script import call_parse
 from filelock import FileLock, Timeout
 from scipy import stats
 
@@ -668,8 +668,7 @@ def report(study):
 
 @call_parse
 def mnist_kit_study(
-    variants:Param('what to run, such as model1 or model3-no-decay; by default all that the claims need', str,
-                   opt=False, nargs='*')=None,
+    variants:several('what to run, such as model1 or model3-no-decay; by default all that the claims need')=None,
     out:str='study',          # folder for the runs; what is finished there is not run again
     seeds:int=None,           # how many of each; by default 5 of the three recipes and 3 of each other variant
     source:str='auto',        # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits

@@ -6,7 +6,7 @@
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recipe_of', 'read_record', 'read_run',
            'describe_device', 'available_cores', 'utc_now', 'versions', 'pct', 'source_name', 'closing_line',
            'expect_free', 'claim', 'claim_next', 'save_weights', 'draw_run', 'plot_curves', 'interrupts_noted',
-           'new_run', 'score', 'train_run', 'learner_from', 'mnist_kit_train']
+           'new_run', 'score', 'train_run', 'learner_from', 'several', 'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #1ebeed8e
 import io, json, os, platform, re, signal, sys, threading, time
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 from fastcore.foundation import L
 from fastcore.script import call_parse
@@ -377,6 +378,16 @@ def learner_from(
     load_weights(module, folder)
     dls = empty_dls(device) if source is None else None
     return learner_for(module, dls, recipe=recipe_of(run), source=source, holdout=run.holdout, device=device)
+
+# %% ../nbs/04_train.ipynb #02203802
+def several(
+    help:str,     # what `--help` says
+    nargs:str='*' # '*': any number, '+': at least one
+):  # an annotation
+    "For an argument of a command that may be given several times, without a dash."
+    try: from fastcore.script import Param
+    except ImportError: return Annotated[str, help, dict(opt=False, nargs=nargs)]  # fastcore 2
+    return Param(help, str, opt=False, nargs=nargs)
 
 # %% ../nbs/04_train.ipynb #42f054d1
 @call_parse
