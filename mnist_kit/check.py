@@ -168,7 +168,7 @@ def operations(model, x)->list: # (name, input tensors, output)
       'last layer.')
 def budget(model, x, y):
     "It has fewer trainable parameters than the budget."
-    n = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    n = count_params(model)
     return n<PARAM_BUDGET,f'{n:,} parameters'
 
 @rule('convolutions, and no fully connected layer that sees more than the pooled channels',
@@ -359,7 +359,9 @@ def check_model(
     if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in made.parameters()): made(x.clone())  # lazy
     def make():
         try: return copy.deepcopy(made)
-        except Exception: return model()  # a model that cannot be copied is made again
+        except Exception:
+            if made is model: raise
+            return model()  # one that cannot be copied is made again
     for o in RULES.values():
         if o.of!='model': continue
         if o.name=='global_average_pooling' and gap: o = replace(o, required=True)
@@ -583,11 +585,15 @@ class Report:
     printed:int = 0    # characters
 
     @property
+    def required(self)->list: return [o for o in self.findings if o.required]
+    @property
     def holds(self)->bool: return all_hold(self.findings)
     @property
-    def failed(self)->list: return [o.rule for o in self.findings if o.required and o.holds is False]
+    def score(self)->str: return f'{sum(bool(o.holds) for o in self.required)} of {len(self.required)}'
     @property
-    def unchecked(self)->int: return sum(o.required and o.holds is None for o in self.findings)
+    def failed(self)->list: return [o.rule for o in self.required if o.holds is False]
+    @property
+    def unchecked(self)->int: return sum(o.holds is None for o in self.required)
 
 # %% ../nbs/07_check.ipynb #c3f61bda
 def _read_output(pipe, report):
@@ -626,7 +632,7 @@ def check_submission(
         told = 0
         try:
             while p.poll() is None and time.perf_counter()-began<timeout:
-                time.sleep(0.05)
+                time.sleep(0.5 if train else 0.05)
                 if train: told = _tell(what, notes, told, say)
             late = p.poll() is None
         finally: _kill(p)
@@ -690,9 +696,8 @@ def write_csv(
     rows.writerow(['submission','holds','required_rules','failed','seconds','run',*names])
     for r in reports:
         found = {o.rule: f'{o.mark} {o.found}' for o in r.findings}
-        required = [o for o in r.findings if o.required]
-        cells = [r.what, 'yes' if r.holds else 'no', f'{sum(bool(o.holds) for o in required)} of {len(required)}',
-                 ' '.join(r.failed), r.seconds, r.run, *(found.get(k, '') for k in names)]
+        cells = [r.what, 'yes' if r.holds else 'no', r.score, ' '.join(r.failed), r.seconds, r.run,
+                 *(found.get(k, '') for k in names)]
         rows.writerow([f"'{o}" if isinstance(o, str) and o[:1] in '=+-@' else o for o in cells])  # no formulas
     write_atomic(path, text.getvalue().encode(errors='backslashreplace'))
 
@@ -708,10 +713,8 @@ def class_line(
     report:Report
 )->str:
     "One line for one submission."
-    required = [o for o in report.findings if o.required]
-    n = sum(bool(o.holds) for o in required)
     mark = '✓' if report.holds else '✗'
-    return (f'{mark} {report.what}: {n} of {len(required)} required rules, {report.seconds:.0f} s'
+    return (f'{mark} {report.what}: {report.score} required rules, {report.seconds:.0f} s'
             + (f"; not: {', '.join(report.failed).replace('_', ' ')}" if report.failed else '')
             + (f'; {report.unchecked} not checked' if report.unchecked else ''))
 
@@ -722,9 +725,8 @@ def check_all(
     **kwargs        # to `check_submission`
 )->list:            # of `Report`
     "The reports of several submissions. If interrupted, their processes are ended."
-    reports,running,lock = {},set(),threading.Lock()
+    reports,running,stopped = {},set(),threading.Event()
     kwargs.setdefault('threads', max(1, available_cores()//jobs) if jobs>1 else None)
-    stopped = threading.Event()
     def one(what):
         try: return None if stopped.is_set() else check_submission(what, started=running.add, **kwargs)
         except (InputError,OSError) as e:  # such as a file that is there no more
@@ -774,8 +776,9 @@ def mnist_kit_check(
         expect(not (train and run), '--train and --run', 'one of them')
         expect(not run or len(models)==1, f'--run for {len(models)} models', 'a single model')
         if run: read_run(run)
-        outs = [Path(o).expanduser() for o in (json,csv) if o]
-        expect(len({o.absolute() for o in outs})==len(outs), f'{json!r} for both tables', 'a file for each')
+        json,csv = (o and Path(o).expanduser() for o in (json,csv))
+        outs = [o for o in (json,csv) if o]
+        expect(len({o.absolute() for o in outs})==len(outs), f'{str(json)!r} for both tables', 'a file for each')
         for o in outs: expect_free(o.parent, [o.name])
         for o in outs: o.parent.mkdir(parents=True, exist_ok=True)
         how = None
@@ -786,8 +789,8 @@ def mnist_kit_check(
             replace(base, **changes)  # raises an error for what no training can use
             how = dict(recipe=recipe, changes=changes, source=source, seed=seed, device=device, cwd=os.getcwd())
         def done(reports):
-            if csv: write_csv(reports, Path(csv).expanduser())
-            if json: write_json(reports, Path(json).expanduser())
+            if csv: write_csv(reports, csv)
+            if json: write_json(reports, json)
             if len(models)>1:
                 for r in reports:
                     if r.what not in told: print(class_line(r), flush=True)

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from .spec import *
 from .data import affine_mats, affine_sample
 from .learner import schedule
+from .train import count_params
 from .check import check_model, figures, operations
 
 # %% ../nbs/08_exercises.ipynb #f3d2622e
@@ -251,7 +252,7 @@ def check_baseline(
 )->str: # one line
     "Exercise 2: Model 1, built from its table. Raises `NotYet`."
     model,(x,_) = build(cls),figures(4)
-    steps,n = chain(model, x),sum(p.numel() for p in model.parameters() if p.requires_grad)
+    steps,n = chain(model, x),count_params(model)
     check_layers(steps, MODEL1, n)
     dropped = [o for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd)]
     insist(not dropped, f'{dropped}', 'no dropout', 'The table has none; it comes with the next exercise.')
@@ -316,7 +317,7 @@ def check_regularised(
            'So does the classifier of Model 1. Let pooling take the mean of each channel instead; then a layer that is '
            'left, if any, sees one number for each channel.')
     obey(findings)
-    n = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    n = count_params(model)
     return f'Right: {n:,} parameters, dropout {", ".join(f"{p:g}" for p in ps)}, and all rules hold.'
 
 # %% ../nbs/08_exercises.ipynb #725a4c33

@@ -135,19 +135,18 @@ class FastCPU(KitCallback):
         if name_of(self.model) in ('model2','model3'): self.model.to(memory_format=torch.channels_last)
 
 # %% ../nbs/03_learner.ipynb #5b571a87
+def _add_up(metric, learn, value):
+    bs = find_bs(learn.yb)
+    metric.total += learn.to_detach(value, cpu=False)*bs
+    metric.count += bs
+
 class DeviceMetric(AvgMetric):
     "fastai's `AvgMetric`, kept on the device."
-    def accumulate(self, learn):
-        bs = find_bs(learn.yb)
-        self.total += learn.to_detach(self.func(learn.pred, *learn.yb), cpu=False)*bs
-        self.count += bs
+    def accumulate(self, learn): _add_up(self, learn, self.func(learn.pred, *learn.yb))
 
 class DeviceLoss(AvgLoss):
     "fastai's `AvgLoss`, kept on the device."
-    def accumulate(self, learn):
-        bs = find_bs(learn.yb)
-        self.total += learn.to_detach(learn.loss.mean(), cpu=False)*bs
-        self.count += bs
+    def accumulate(self, learn): _add_up(self, learn, learn.loss.mean())
 
 class DeviceSmoothLoss(AvgSmoothLoss):
     "fastai's `AvgSmoothLoss`, kept on the device."

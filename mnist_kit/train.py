@@ -6,7 +6,7 @@
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recipe_of', 'read_record', 'read_run',
            'describe_device', 'available_cores', 'utc_now', 'versions', 'pct', 'source_name', 'closing_line',
            'expect_free', 'claim', 'claim_next', 'save_weights', 'draw_run', 'plot_curves', 'interrupts_noted',
-           'new_run', 'score', 'train_run', 'learner_from', 'several', 'mnist_kit_train']
+           'count_params', 'new_run', 'score', 'train_run', 'learner_from', 'several', 'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #1ebeed8e
 import io, json, os, platform, re, signal, sys, threading, time
@@ -279,6 +279,12 @@ def interrupts_noted():
         for s,f in old.items(): signal.signal(s, f)
 
 # %% ../nbs/04_train.ipynb #4182b73d
+def count_params(
+    model # an `nn.Module`
+)->int:
+    "Its trainable parameters."
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
 def new_run(
     learn,      # a `Learner` from `learner_for`
     name:str,   # of the model
@@ -287,7 +293,7 @@ def new_run(
     **kwargs    # further fields of `Run`
 )->Run:
     "The record of a run that has not begun to train."
-    return Run(model=name, params=sum(p.numel() for p in learn.model.parameters() if p.requires_grad),
+    return Run(model=name, params=count_params(learn.model),
                source=learn.dls.source, seed=seed, recipe=asdict(learn.recipe), holdout=holdout,
                n_train=len(learn.dls.train_ds), n_valid=len(learn.dls.valid_ds),
                device=describe_device(learn.dls.device), versions=versions(), started=utc_now(), **kwargs)
