@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['MNIST_SHA256', 'SOURCES', 'find_mnist', 'read_mnist', 'DownloadError', 'download_mnist', 'data_folder', 'load_mnist',
-           'centre', 'load_digits', 'load_source', 'to_image', 'DigitDataset', 'as_dataset', 'DigitDL', 'affine_mats',
-           'affine_sample', 'RandomAffine', 'device_for', 'dls_of', 'dls_for', 'empty_dls']
+           'centre', 'load_digits', 'load_source', 'to_image', 'DigitDataset', 'as_dataset', 'DigitDL', 'ToFloat',
+           'Normalized', 'affine_mats', 'middles', 'affine_sample', 'RandomAffine', 'device_for', 'dls_of', 'dls_for',
+           'empty_dls']
 
 # %% ../nbs/01_data.ipynb #79c56fed
 import gzip, hashlib, os, random, socket, tempfile, zlib
 from contextlib import contextmanager
+from functools import cache
 from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
@@ -209,9 +211,13 @@ class DigitDataset:
         expect(0<=lo and hi<CLASSES, f'labels from {lo} to {hi}', f'digits, from 0 to {CLASSES-1}')
 
     def __len__(self): return len(self.images)
-    def __getitem__(self, i):
-        x = (TensorImageBW(self.images[i]),)
-        return x if self.labels is None else (*x, TensorCategory(self.labels[i]))
+    def __getitem__(self, i): return self.pair(self.images[i], None if self.labels is None else self.labels[i])
+
+    def batch(self, i):
+        "The same for a tensor of indices, none negative, sooner"
+        return self.pair(*(o if o is None else o.index_select(0, i) for o in (self.images,self.labels)))
+
+    def pair(self, x, y): return (TensorImageBW(x),) if y is None else (TensorImageBW(x),TensorCategory(y))
 
     def to(self, device):
         self.images = self.images.to(device)
@@ -270,11 +276,20 @@ class DigitDL(TfmdDL):
         self.randomize()
         self.before_iter()
         idxs = torch.tensor(list(islice(self.get_idxs(), self.n)), dtype=torch.long, device=self.dataset.images.device)
-        for batch in idxs.split(self.bs)[:len(self)]: yield self.after_batch(self.dataset[batch])
+        for batch in idxs.split(self.bs)[:len(self)]: yield self.after_batch(self.dataset.batch(batch))
         self.after_iter()
 
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(None if dataset is None else as_dataset(dataset, self.dataset), cls, **kwargs)
+
+# %% ../nbs/01_data.ipynb #faff20e2
+class ToFloat(IntToFloatTensor):
+    "fastai's `IntToFloatTensor`, sooner."
+    def encodes(self, x:TensorImage): return x.as_subclass(Tensor).float().div_(self.div)
+
+class Normalized(Normalize):
+    "fastai's `Normalize`, sooner."
+    def encodes(self, x:TensorImage): return (x.as_subclass(Tensor)-self.mean)/self.std
 
 # %% ../nbs/01_data.ipynb #2cd611ea
 def affine_mats(
@@ -289,20 +304,28 @@ def affine_mats(
     angle = zeros.new_empty(n).uniform_(-max_rotate, max_rotate) if draw_rotate is None else zeros+draw_rotate
     dx,dy = (zeros.new_empty(2, n).uniform_(-max_translate, max_translate) if draw_translate is None
              else (zeros+d for d in draw_translate))
-    cos,sin = angle.deg2rad().cos(),angle.deg2rad().sin()
+    angle = angle.deg2rad()
+    cos,sin = angle.cos(),angle.sin()
     return torch.stack([ cos, sin, -2*(cos*dx+sin*dy),
                         -sin, cos, -2*(cos*dy-sin*dx)], dim=1).view(n,2,3)
 
 # %% ../nbs/01_data.ipynb #74912de4
+@cache
+def middles(
+    side:int,           # of an image, in pixels
+    device:torch.device
+)->Tensor:              # (side,)
+    "Where the middles of the pixels are, if the image goes from -1 to 1."
+    return (2*torch.arange(side, device=device)+1)/side - 1
+
 def affine_sample(
     x:Tensor,    # images (n, c, h, w), h = w
     mats:Tensor  # (n, 2, 3), see `affine_mats`
 )->Tensor:       # images of the same shape
     "Each image read off at the places that its matrix says, bilinear, zero outside."
-    side = x.shape[-1]
-    at = (2*torch.arange(side, device=x.device)+1)/side - 1  # the middles of the pixels, from -1 to 1
-    a = mats[...,None,None]                                  # (n, 2, 3, 1, 1)
-    places = a[:,:,0]*at + a[:,:,1]*at[:,None] + a[:,:,2]    # (n, 2, h, w)
+    at,a = middles(x.shape[-1], x.device),mats[...,None,None] # (w,) and (n, 2, 3, 1, 1)
+    places = a[:,:,0]*at + a[:,:,1]*at[:,None]                # (n, 2, h, w)
+    places += a[:,:,2]
     return F.grid_sample(x, places.permute(0,2,3,1), align_corners=False)
 
 # %% ../nbs/01_data.ipynb #40c9a21b
@@ -317,9 +340,9 @@ class RandomAffine(DisplayedTransform):
     ): store_attr()
 
     def encodes(self, x:TensorImage):
-        images = x.as_subclass(Tensor)
-        self.mat = affine_mats(images, self.max_rotate, self.max_translate, self.draw_rotate, self.draw_translate)
-        return affine_sample(images, self.mat).as_subclass(type(x))
+        x = x.as_subclass(Tensor)
+        self.mat = affine_mats(x, self.max_rotate, self.max_translate, self.draw_rotate, self.draw_translate)
+        return affine_sample(x, self.mat)
 
 # %% ../nbs/01_data.ipynb #14c75107
 def device_for(
@@ -349,7 +372,7 @@ def dls_of(
     "A loader for each dataset, on `device`; the first is shuffled and, if the recipe says so, augmented."
     device = device_for(device)
     # fastai sorts them by their `order`: to 0..1, then the affine map, which fills with black, then normalisation
-    tfms = [IntToFloatTensor(), Normalize.from_stats([MEAN], [STD], cuda=False)]
+    tfms = [ToFloat(), Normalized.from_stats([MEAN], [STD], cuda=False)]
     if recipe.max_rotate or recipe.max_translate: tfms.append(RandomAffine(recipe.max_rotate, recipe.max_translate))
     train,*others = (DigitDataset(o.images, o.labels, o.source, int(i>0)) for i,o in enumerate((train,*others)))
     dl = DigitDL(train, bs=recipe.bs, shuffle=True, after_batch=tfms, device=device)

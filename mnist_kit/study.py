@@ -38,6 +38,7 @@ class Variant:
     changes:dict = field(default_factory=dict) # of the recipe's fields
     options:dict = field(default_factory=dict) # of the model's class
     stop:int|None = None  # read the unchanged run off after so many epochs; nothing more is trained
+    callbacks:tuple = ()  # names of those to add, without arguments
 
     @property
     def recipe(self)->Recipe: return replace(SPECS[self.model].recipe, **self.changes)
@@ -68,7 +69,8 @@ VARIANTS = {o.name: o for o in (
     Variant('model3-no-dropout',      'model3', 'without dropout', options=dict(dropout=0.)),
     Variant('model3-dropout-0.25',    'model3', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
     Variant('model3-15-epochs',       'model3', 'a cycle of 15 epochs', dict(epochs=15)),
-    Variant('model3-cut',             'model3', 'the cycle of 20 epochs cut after 15', stop=15))}
+    Variant('model3-cut',             'model3', 'the cycle of 20 epochs cut after 15', stop=15),
+    Variant('model3-bf16',            'model3', 'in reduced precision', callbacks=('BFloat16',)))}
 
 def variant_for(
     name:str # a key of `VARIANTS`
@@ -448,12 +450,12 @@ def plot_story(
 
 # %% ../nbs/05_study.ipynb #7444a545
 def plan(
-    *names:str,          # variants; none: all
+    *names:str,          # variants; none: all but those with callbacks, which no claim needs
     seeds:int|None=None  # 0, 1 … of each; None: five of the three recipes, three of each other variant
 )->list:                 # of (variant, seed)
     "The runs that a study consists of. Raises `InputError` for an unknown variant."
     expect(seeds is None or type(seeds) is int and 1<=seeds<2**31, f'seeds={seeds!r}', 'a whole number, at least 1')
-    variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names or VARIANTS))
+    variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names or [k for k,v in VARIANTS.items() if not v.callbacks]))
     n = {o: seeds or (5 if o in SPECS else 3) for o in variants}
     return [(o, seed) for seed in range(max(n.values())) for o in variants if seed<n[o]]
 
@@ -469,12 +471,13 @@ def run_one(
 )->Path|None:         # the run's folder; None: it was interrupted
     "Train one run of a study, in a process of its own."
     import torch
+    from mnist_kit import learner
     torch.set_num_threads(threads)
     v,out = variant_for(name),folder/run_name(name, seed)
     tmp = folder/f'.{out.name}.{os.getpid()}'
     try:
         train_run(v.model, tmp, v.recipe_in(epochs), source, device=device, seed=seed, bar=False, options=v.options,
-                  variant='' if name==v.model else name)
+                  cbs=[getattr(learner, o)() for o in v.callbacks], variant='' if name==v.model else name)
     except TrainingError:
         if read_run(tmp).status!='failed': raise
     except KeyboardInterrupt: pass
@@ -527,7 +530,7 @@ def missing(
         run,v = read_run(out),variant_for(name)
         recipe = v.recipe_in(epochs)
         same = ((run.source, run.holdout, recipe_of(run), run.options, run.name, run.seed)
-                ==(source, 0, recipe, v.options, name, seed))
+                ==(source, 0, recipe, v.options, name, seed)) and set(v.callbacks)<=set(run.callbacks)
         expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
                'one that has ended; remove it, and it is trained again')
         expect(same, f'{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, '

@@ -40,10 +40,12 @@ from mnist_kit.bench import (
 )
 from mnist_kit.data import MEAN, STD, load_digits
 from mnist_kit.learner import (
+    STEP_EVENTS,
     CapturedStep,
     StaticStep,
     StayOnDevice,
     TrainingChecks,
+    WholeStep,
     keep_memory,
     learner_for,
     sgd_step_,
@@ -104,6 +106,29 @@ def trained(name, epochs=1, **kwargs):
 def same_weights(a, b, rtol=1e-4, atol=1e-5):
     for (k, x), y in zip(a.model.state_dict().items(), b.model.state_dict().values(), strict=True):
         assert torch.allclose(x, y, rtol=rtol, atol=atol), k
+
+
+@pytest.mark.parametrize('event', STEP_EVENTS)
+def test_a_callback_within_a_step_is_heard(event):
+    heard = []
+    listener = type('Listener', (Callback,), {event: lambda self: heard.append(self.training)})
+    learn = trained('model1', cbs=listener())
+    assert heard.count(True) == len(learn.dls.train) == 12
+
+
+def test_after_a_fit_that_failed_a_callback_within_a_step_is_heard():
+    learn = quiet(learner_for('model1', source='digits', seed=0))
+    with pytest.raises(ZeroDivisionError):
+        learn.fit_recipe(1, cbs=type('Failing', (Callback,), {'after_batch': lambda self: 1 / 0})())
+    learn.remove_cb(WholeStep)
+    heard = []
+    listener = type('Listener', (Callback,), {'after_pred': lambda self: heard.append(self.training)})
+    learn.fit_recipe(1, cbs=listener())
+    assert heard.count(True) == len(learn.dls.train)
+
+
+def test_a_whole_step_leaves_nothing_behind():
+    assert '_do_one_batch' not in vars(trained('model1'))  # so that fastai's own is taken again
 
 
 @each_name
