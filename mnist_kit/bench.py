@@ -258,7 +258,9 @@ def steps(
         'memory kept':   (kit, args, dict(without, more=(KeepMemory,))), # and freed memory used again
         'kit':           (kit, args, {}),                                # and Models 2 and 3 channels last
         'bare':          (bare, args, {})}
-    if device_for(device).type=='cuda': ways['captured'] = (kit, args, dict(more=(CapturedStep,)))
+    if device_for(device).type=='cuda':
+        ways['captured'] = (kit, args, dict(more=(CapturedStep,)))
+        ways['16 bits'] = (kit, args, dict(more=(BFloat16,)))
     return turns({k: (k,*o) for k,o in ways.items() if only is None or k in only}, rounds)
 
 # %% ../nbs/06_bench.ipynb #261bd05a

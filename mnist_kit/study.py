@@ -69,8 +69,8 @@ VARIANTS = {o.name: o for o in (
     Variant('model3-no-dropout',      'model3', 'without dropout', options=dict(dropout=0.)),
     Variant('model3-dropout-0.25',    'model3', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
     Variant('model3-15-epochs',       'model3', 'a cycle of 15 epochs', dict(epochs=15)),
-    Variant('model3-cut',             'model3', 'the cycle of 20 epochs cut after 15', stop=15),
-    Variant('model3-bf16',            'model3', 'in reduced precision', callbacks=('BFloat16',)))}
+    Variant('model3-bf16',            'model3', 'computed in 16 bits (bfloat16)', callbacks=('BFloat16',)),
+    Variant('model3-cut',             'model3', 'the cycle of 20 epochs cut after 15', stop=15))}
 
 def variant_for(
     name:str # a key of `VARIANTS`

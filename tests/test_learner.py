@@ -12,7 +12,7 @@ from torch import nn
 
 from conftest import quiet
 from mnist_kit.data import dls_for
-from mnist_kit.learner import FastCPU, learner_for, make_model
+from mnist_kit.learner import BFloat16, FastCPU, learner_for, make_model
 from mnist_kit.models import MODELS, Model1
 from mnist_kit.spec import MODEL1, MODEL3, InputError, Recipe, TrainingError
 
@@ -296,3 +296,58 @@ def test_the_package_hands_learner_for_on():
     assert mnist_kit.learner_for is learner_for
     with pytest.raises(AttributeError):
         mnist_kit.no_such_name
+
+
+# ---------------------------------------------------------------- reduced precision
+
+
+def dtypes(learn, layer):
+    "What the first such layer gives back while `learn` trains."
+    seen = set()
+    first = next(o for o in learn.model.modules() if isinstance(o, layer))
+    first.register_forward_hook(lambda module, inputs, out: seen.add(out.dtype))
+    learn.fit_recipe(1)
+    return seen
+
+
+@each_name
+def test_in_reduced_precision_convolutions_have_16_bits_and_weights_32(name):
+    learn = quiet(learner_for(name, source='digits', seed=0, cbs=BFloat16()))
+    assert dtypes(learn, nn.Conv2d) == {torch.bfloat16}
+    assert {o.dtype for o in learn.model.parameters()} == {torch.float32}
+    assert all(o.grad is None or o.grad.dtype == torch.float32 for o in learn.model.parameters())
+
+
+def test_reduced_precision_is_never_the_default():
+    assert dtypes(quiet(learner_for('model1', source='digits')), nn.Conv2d) == {torch.float32}
+
+
+def test_to_fp32_switches_reduced_precision_off_again():
+    learn = quiet(learner_for('model1', source='digits', cbs=BFloat16()))
+    assert dtypes(learn, nn.Conv2d) == {torch.bfloat16}
+    assert dtypes(learn.to_fp32(), nn.Conv2d) == {torch.float32}
+
+
+def test_one_epoch_in_reduced_precision_is_pytorchs_autocast():
+    learn = fixed_order('model1')
+    model = MODELS['model1']()
+    model.load_state_dict(learn.model.state_dict())
+    learn.fit_recipe(1, cbs=BFloat16())
+    opt = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    model.train()
+    for x, y in learn.dls.train:
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            out = model(torch.Tensor(x)).float()
+        opt.zero_grad()
+        F.nll_loss(out, torch.Tensor(y).long()).backward()
+        opt.step()
+    for (k, a), b in zip(learn.model.state_dict().items(), model.state_dict().values()):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4), k
+
+
+def test_a_one_cycle_goes_with_another_schedule_of_ones_own():
+    from fastai.callback.schedule import ParamScheduler, SchedNo
+
+    learn = quiet(learner_for('model3', source='digits', seed=0))
+    learn.fit_recipe(1, cbs=ParamScheduler({'mom': SchedNo(0.5, 0.5)}))
+    assert learn.opt.hypers[-1]['mom'] == 0.5

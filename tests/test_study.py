@@ -75,6 +75,7 @@ def record(name='model1', seed=0, accs=(0.98, 0.99), train=0.995, clean=0.997, e
         started='2026-01-01T00:00:00+00:00',
         variant='' if name == v.model else name,
         options=dict(v.options),
+        callbacks=list(v.callbacks),
         status='finished',
         rows=[dict(row, epoch=i + 1, valid_accuracy=acc) for i, acc in enumerate(accs)],
         train=None if clean is None else dict(n=1500, loss=0.1, accuracy=clean),
@@ -442,6 +443,7 @@ CHANGES = {  # fields of the recipe, options of the model
     'model3-no-dropout': ({}, dict(dropout=0)),
     'model3-dropout-0.25': ({}, dict(dropout=0.25)),
     'model3-15-epochs': (dict(epochs=15), {}),
+    'model3-bf16': ({}, {}),
     'model3-cut': ({}, {}),
 }
 
@@ -457,13 +459,14 @@ def test_a_variant_differs_from_its_model_in_one_thing_only(name):
     own, base = asdict(v.recipe), asdict(SPECS[v.model].recipe)
     assert {k: own[k] for k in own if own[k] != base[k]} == changes
     assert v.options == options and v.stop == (15 if name == 'model3-cut' else None)
+    assert v.callbacks == (('BFloat16',) if name == 'model3-bf16' else ())
     assert v.recipe.lr == 0.01
 
 
 @pytest.mark.parametrize('name', SPECS)
 def test_the_variant_with_the_name_of_a_model_is_the_models_own_recipe(name):
     v = variant_for(name)
-    assert (v.recipe, v.options, v.stop) == (SPECS[name].recipe, {}, None)
+    assert (v.recipe, v.options, v.stop, v.callbacks) == (SPECS[name].recipe, {}, None, ())
 
 
 @pytest.mark.parametrize('name', [k for k, (_, options) in CHANGES.items() if options])
@@ -495,7 +498,8 @@ def test_claims_only_name_variants_and_metrics_that_exist(tmp_path):
 
 
 def test_every_variant_is_there_for_a_claim():
-    assert set(VARIANTS) == {s for o in CLAIMS for s in (o.a, o.b) if isinstance(s, str)}
+    used = {s for o in CLAIMS for s in (o.a, o.b) if isinstance(s, str)}
+    assert used == {k for k, v in VARIANTS.items() if not v.callbacks}
 
 
 def test_the_numbers_in_the_claims_are_the_assignments():
@@ -533,7 +537,7 @@ def test_verdicts_can_be_asked_for_by_topic(tmp_path):
 def test_the_plan_has_five_seeds_of_the_recipes_and_three_of_each_variant():
     jobs = plan()
     seeds = {name: sorted(s for n, s in jobs if n == name) for name, _ in jobs}
-    assert seeds == {k: list(range(5 if k in SPECS else 3)) for k in VARIANTS if k != 'model3-cut'}
+    assert seeds == {k: list(range(5 if k in SPECS else 3)) for k in VARIANTS if k not in ('model3-cut', 'model3-bf16')}
     assert len(set(jobs)) == len(jobs) == 3 * 5 + 13 * 3
 
 
@@ -555,6 +559,22 @@ def test_a_number_of_seeds_that_is_none_is_refused(seeds):
     with pytest.raises(InputError) as e:
         plan('model1', seeds=seeds)
     one_line(e, f'seeds={seeds!r}', 'at least 1')
+
+
+def test_what_no_claim_needs_is_planned_only_if_asked_for():
+    assert 'model3-bf16' not in dict(plan())
+    assert plan('model3-bf16') == [('model3-bf16', seed) for seed in range(3)]
+
+
+def test_a_run_without_the_callback_of_its_variant_is_not_taken_for_it(tmp_path):
+    put(tmp_path, record('model3-bf16'))
+    job = [('model3-bf16', 0)]
+    assert missing(tmp_path, job, 'digits', 2) == []
+    shutil.rmtree(tmp_path / 'model3-bf16-seed0')
+    put(tmp_path, record('model3-bf16', callbacks=[]))
+    with pytest.raises(InputError) as e:
+        missing(tmp_path, job, 'digits', 2)
+    one_line(e, 'model3-bf16', 'expected')
 
 
 def test_a_plan_for_an_unknown_variant_is_refused():
