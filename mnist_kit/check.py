@@ -161,6 +161,7 @@ def operations(model, x)->list: # (name, input tensors, output)
     with Note(): outputs(model, x)
     return done
 
+# %% ../nbs/07_check.ipynb #61cb15ec
 @rule(f'fewer than {PARAM_BUDGET:,}',
       'print([(k, p.numel()) for k,p in model.named_parameters()]) shows where they are. A 3×3 convolution from '
       'a to b channels has 9ab (and b more with a bias, which batch normalisation makes useless): save where a '
@@ -246,6 +247,7 @@ def ignores_neighbours(model, x, y):
         if off>1e-3: return False,f'off by {off:.2g} for an image alone'
     return True,'the same numbers'
 
+# %% ../nbs/07_check.ipynb #e0a137b2
 @rule('all, and not only zeros',
       'A parameter without a gradient is not used in forward, or stands behind .detach(), .data, .item() or '
       'torch.no_grad(); one whose gradient is zero stands before a ReLU that is never active, or before a '
@@ -274,6 +276,7 @@ def gradients(model, x, y):
         if names: return False,f'{what} for {names[0]}' + f' and {len(names)-1} more'*(len(names)>1)
     return True,f'all {len(trained)} have one'
 
+# %% ../nbs/07_check.ipynb #77e3d6d1
 @rule(f'at least {DIGIT_SIZE}×{DIGIT_SIZE} pixels',
       'A 3×3 convolution adds 2 pixels to what one output sees, one after a pooling by 2 adds 4: add layers or '
       'pooling until it is enough, and crop nothing away.', needs=(*_works,'deterministic','gradients'))
@@ -346,6 +349,7 @@ def apply_rule(
         holds,found = False,describe_error(e, path)
     return replace(new, holds=bool(holds), found=found, hint='' if holds else rule.hint)
 
+# %% ../nbs/07_check.ipynb #d881d4aa
 def check_model(
     model,         # an `nn.Module`, or a class or function that makes one without arguments
     gap:bool=False, # is global average pooling asked for?
@@ -372,6 +376,7 @@ def check_model(
         seen(findings[-1])
     return findings
 
+# %% ../nbs/07_check.ipynb #5cda5c0e
 def all_hold(
     findings:list
 )->bool:
@@ -488,6 +493,7 @@ def load_class(
     raise LoadError(f'no class {name}: {there}' if name else f'which one? {there}' if classes else there,
                     'Define one class that inherits from nn.Module, and name it: student.py:Net.')
 
+# %% ../nbs/07_check.ipynb #484c3e41
 def check_file(
     path:str|None, # see `load_class`
     name:str|None,
@@ -529,6 +535,7 @@ def _end_with(parent):
     while os.getppid()==parent: time.sleep(1)
     os._exit(1)
 
+# %% ../nbs/07_check.ipynb #6db3e2d5
 def _child(args, train):
     "What the process of a submission does: it writes a line of JSON for each thing that it finds."
     import torch, torch._dynamo  # the latter by what is used later: before there are other people's files to be found
@@ -599,6 +606,33 @@ class Report:
 def _read_output(pipe, report):
     while chunk := pipe.read(2**16): report.printed += len(chunk)
 
+def _kill(p):
+    "End a process and all that it has started."
+    try: os.killpg(p.pid, signal.SIGKILL)
+    except (OSError,AttributeError): p.kill()
+    p.wait()
+
+def _lines(notes):
+    "The whole lines of JSON that are there."
+    if not notes.exists(): return []
+    found = []
+    for o in notes.read_text(encoding='utf-8', errors='replace').split('\n')[:-1]:
+        try: found.append(json.loads(o))
+        except ValueError: pass
+    return [o for o in found if isinstance(o, dict)]
+
+def _tell(what, notes, told, say):
+    "Say what is new among the notes of a training."
+    lines = _lines(notes)
+    for o in lines[told:]:
+        if 'epoch' in o:
+            row = o['epoch']
+            say(f"{what}: epoch {row['epoch']} of {o['of']}, training {pct(row['train_accuracy'])}, "
+                f"validation {pct(row['valid_accuracy'])}")
+        if 'line' in o: say(f"{what}: {o['line']}")
+    return len(lines)
+
+# %% ../nbs/07_check.ipynb #e4decbd1
 def check_submission(
     what:str,             # see `split_name`
     timeout:float=60,     # seconds, for all rules and the training
@@ -657,32 +691,6 @@ def check_submission(
                 f'{report.printed:,} characters', f'at most {PAGE:,} characters',
                 '' if report.printed<=PAGE else 'Take the print calls out of forward and __init__.')]
     return report
-
-def _kill(p):
-    "End a process and all that it has started."
-    try: os.killpg(p.pid, signal.SIGKILL)
-    except (OSError,AttributeError): p.kill()
-    p.wait()
-
-def _lines(notes):
-    "The whole lines of JSON that are there."
-    if not notes.exists(): return []
-    found = []
-    for o in notes.read_text(encoding='utf-8', errors='replace').split('\n')[:-1]:
-        try: found.append(json.loads(o))
-        except ValueError: pass
-    return [o for o in found if isinstance(o, dict)]
-
-def _tell(what, notes, told, say):
-    "Say what is new among the notes of a training."
-    lines = _lines(notes)
-    for o in lines[told:]:
-        if 'epoch' in o:
-            row = o['epoch']
-            say(f"{what}: epoch {row['epoch']} of {o['of']}, training {pct(row['train_accuracy'])}, "
-                f"validation {pct(row['valid_accuracy'])}")
-        if 'line' in o: say(f"{what}: {o['line']}")
-    return len(lines)
 
 # %% ../nbs/07_check.ipynb #e1cc37fa
 def write_csv(
