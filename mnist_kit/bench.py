@@ -509,7 +509,8 @@ def report(
         if cost: parts.append(f'Microseconds for each image of Model 3: {cost}.')
     if bench.startup:
         s = pd.DataFrame(bench.startup).median()
-        parts.append(f'From starting Python to the first batch: {s.kit:.1f} s; importing fastai alone: {s.fastai:.1f} s.')
+        parts.append(f'From starting Python to the first batch: {s.kit:.1f} s; importing fastai alone: '
+                     f'{s.fastai:.1f} s.')
     for k,v in bench.whole.items():
         parts.append(f'Model 3 by its recipe, validation included, {k}: {pd.Series(v).median():.1f} s.')
     for k,v in bench.throughput.items():

@@ -455,7 +455,8 @@ def plan(
 )->list:                 # of (variant, seed)
     "The runs that a study consists of. Raises `InputError` for an unknown variant."
     expect(seeds is None or type(seeds) is int and 1<=seeds<2**31, f'seeds={seeds!r}', 'a whole number, at least 1')
-    variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names or [k for k,v in VARIANTS.items() if not v.callbacks]))
+    names = names or [k for k,v in VARIANTS.items() if not v.callbacks]
+    variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names))
     n = {o: seeds or (5 if o in SPECS else 3) for o in variants}
     return [(o, seed) for seed in range(max(n.values())) for o in variants if seed<n[o]]
 
