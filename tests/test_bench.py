@@ -506,6 +506,7 @@ def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
     b = run_bench(['model1'], tmp_path / 'bench.json', 'digits', 'cpu', batches=2, rounds=2)
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
     assert list(b.steps['model1']) == ['plain', 'by batches', 'drawn at once', 'memory kept', 'kit', 'bare']
+    assert list(b.floor['model1']) == ['kit', 'bare'] and len(b.floor['model1']['kit']) == 4 * 2
     assert list(b.batch_sizes) == ['64', '128'] and list(b.data_sizes) == ['256', '512']
     assert all(
         len(v) == 2 and min(v) > 0 for v in [*b.startup.values(), *b.data_sizes.values(), *b.throughput.values()]
@@ -542,6 +543,13 @@ def test_the_record_is_on_mnist_and_says_whether_it_is_whole():
 def test_the_kits_training_phase_takes_at_most_so_much_of_the_plain_one(name, most):
     times = SHIPPED.steps[name]
     assert statistics.median(k / p for k, p in zip(times['kit'], times['plain'], strict=True)) <= most
+
+
+@pytest.mark.parametrize('name', ['model1', 'model2', 'model3'])
+def test_the_kits_training_phase_takes_at_most_a_tenth_more_than_the_bare_arithmetic(name):
+    times = SHIPPED.floor[name]
+    assert len(times['kit']) == 4 * SHIPPED.rounds
+    assert statistics.median(k / b for k, b in zip(times['kit'], times['bare'], strict=True)) <= 1.10
 
 
 def test_the_kits_data_path_takes_at_most_a_tenth_of_the_plain_one():
