@@ -272,7 +272,8 @@ def floor(
     device:str|None=None
 )->pd.DataFrame: # seconds for each batch
     "Kit and bare alone, in one process."
-    return turns({k: ('kit',make,(name,source,batches,device),{}) for k,make in dict(kit=kit, bare=bare).items()}, rounds)
+    args = (name,source,batches,device)
+    return turns(dict(kit=('kit',kit,args,{}), bare=('kit',bare,args,{})), rounds)
 
 # %% ../nbs/06_bench.ipynb #261bd05a
 def _pass(loader, device):
@@ -488,7 +489,8 @@ def epoch_table(
         times,n = pd.DataFrame(o),-(-bench.n_train//SPECS[name].recipe.bs)
         s = times.median()*n
         rows.append([name, *(f'{s[k]:.1f} s' for k in ('plain','kit','bare')), f"**{ratio(times, 'kit', 'plain')}**",
-                     f"**{ratio(pd.DataFrame(bench.floor.get(name, o)), 'kit', 'bare')}**", f'{bench.n_train/s.kit:,.0f}'])
+                     f"**{ratio(pd.DataFrame(bench.floor.get(name, o)), 'kit', 'bare')}**",
+                     f'{bench.n_train/s.kit:,.0f}'])
     return markdown_table(*rows)
 
 def steps_table(

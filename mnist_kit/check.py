@@ -582,6 +582,7 @@ def train_and_check(cls, train, note):
         o = RULES['target']
         return [Finding(o.name, o.sentence, False, str(e), o.expected, o.hint)]
 
+# %% ../nbs/07_check.ipynb #5eee0426
 @dataclass
 class Report:
     "What came of one submission."
