@@ -8,7 +8,7 @@ __all__ = ['RULES', 'PAGE', 'Rule', 'rule', 'Finding', 'figures', 'describe_erro
            'Report', 'check_submission', 'write_csv', 'write_json', 'class_line', 'check_all', 'mnist_kit_check']
 
 # %% ../nbs/07_check.ipynb #5ca67926
-import copy, csv, importlib.util, io, json, os, re, signal, subprocess, sys, tempfile, textwrap, threading
+import copy, csv, importlib.util, io, json, os, signal, subprocess, sys, tempfile, textwrap, threading
 import time, traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -501,7 +501,6 @@ def check_file(
     gap:bool=False
 )->tuple:          # the class or None, list of `Finding`
     "What comes of the rules on the class in a file."
-    from torch import nn
     seen = seen or (lambda o: None)
     seen('loads')
     new = Finding('loads', 'It can be imported and made without arguments.', True, '',
@@ -526,8 +525,7 @@ def _limit_memory(mib):
     "From now on, this process gets so much more memory, where the system can say how much it has (Linux)."
     try:
         import resource
-        now = int(re.search(r'VmData:\s*(\d+)', Path('/proc/self/status').read_text())[1])*1024
-        resource.setrlimit(resource.RLIMIT_DATA, (now+mib*2**20,)*2)
+        resource.setrlimit(resource.RLIMIT_DATA, (int(own_memory('VmData')+mib)*2**20,)*2)
     except (ImportError,OSError,TypeError,ValueError): pass
 
 def _end_with(parent):
@@ -570,7 +568,7 @@ def train_and_check(cls, train, note):
     from mnist_kit.learner import EpochRows
     import torch
     torch.set_default_dtype(torch.float32)  # whatever the submission has made of it
-    recipe = replace(SPECS[train['recipe']].recipe, **train['changes'])
+    recipe = Recipe(**train['recipe'])
     try:
         tell = EpochRows(lambda row: note(dict(epoch=row, of=recipe.epochs)))
         folder = train_run(cls, None, recipe, train['source'], device=train['device'], seed=train['seed'], bar=False,
@@ -792,11 +790,8 @@ def mnist_kit_check(
         for o in outs: o.parent.mkdir(parents=True, exist_ok=True)
         how = None
         if train:
-            base = spec_for(recipe).recipe
-            changes = dict(epochs=epochs, **{'lr_max' if base.lr_max else 'lr': lr})
-            changes = {k: v for k,v in changes.items() if v is not None}
-            replace(base, **changes)  # raises an error for what no training can use
-            how = dict(recipe=recipe, changes=changes, source=source, seed=seed, device=device, cwd=os.getcwd())
+            by = recipe_with(spec_for(recipe).recipe, lr, epochs=epochs)
+            how = dict(recipe=asdict(by), source=source, seed=seed, device=device, cwd=os.getcwd())
         def done(reports):
             if csv: write_csv(reports, csv)
             if json: write_json(reports, json)

@@ -29,7 +29,7 @@ from fastai.data.external import fastai_path
 from fastai.data.transforms import CategoryMap, DisplayedTransform, IntToFloatTensor, Normalize
 from fastcore.basics import store_attr
 from fastcore.foundation import L
-import fastai.vision.data  # show_batch of images
+import fastai.vision.data  # how images are shown
 
 # %% ../nbs/01_data.ipynb #3fa67309
 # SHA-256 of the uncompressed content of the four files that torchvision's `datasets.MNIST` fetches
@@ -281,6 +281,10 @@ class DigitDL(TfmdDL):
 
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(None if dataset is None else as_dataset(dataset, self.dataset), cls, **kwargs)
+
+    def _pre_show_batch(self, b, max_n=9):  # first of all whenever something is shown
+        import fastai.vision.learner  # how images are shown with predictions; takes seconds, so not before
+        return super()._pre_show_batch(b, max_n=max_n)
 
 # %% ../nbs/01_data.ipynb #faff20e2
 class ToFloat(IntToFloatTensor):

@@ -6,11 +6,10 @@
 __all__ = ['STEP_EVENTS', 'NLLLossFlat', 'accuracy', 'sgd', 'KitCallback', 'TrainingChecks', 'load_weights', 'keep_memory',
            'FastCPU', 'DeviceMetric', 'DeviceLoss', 'DeviceSmoothLoss', 'StayOnDevice', 'acting_at', 'WholeStep',
            'make_model', 'recipe_for', 'learner_for', 'one_cycle', 'schedule', 'PlainSchedule', 'plot_schedule',
-           'sgd_step_', 'StaticStep', 'CapturedStep', 'BFloat16', 'EpochRows', 'StopWhen']
+           'EpochRows', 'StopWhen', 'sgd_step_', 'StaticStep', 'CapturedStep', 'BFloat16']
 
 # %% ../nbs/03_learner.ipynb #ba3248ef
 import ctypes, random, time, warnings
-from dataclasses import replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -24,7 +23,6 @@ from .data import *
 from .models import *
 from fastai.callback.core import Callback, CancelBatchException, CancelFitException
 from fastai.callback.fp16 import AMPMode, MixedPrecision  # also brings to_fp16
-from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedCos  # also brings fit_one_cycle and lr_find
 from fastai.data.core import DataLoaders
 from fastai.learner import AvgLoss, AvgMetric, AvgSmoothLoss, CastToTensor, Learner
@@ -33,7 +31,7 @@ from fastai.optimizer import OptimWrapper
 from fastai.torch_core import find_bs, set_seed
 from fastcore.basics import patch
 from fastcore.foundation import L
-import fastai.vision.learner  # show_results of images
+import fastai.callback.hook, fastai.callback.progress  # bring learn.summary() and the progress bar
 
 # %% ../nbs/03_learner.ipynb #bd4b2729
 class NLLLossFlat(BaseLoss):
@@ -296,7 +294,7 @@ def fit_recipe(self:Learner,
     cbs=None               # callbacks for this fit
 ):
     "Train by the recipe that `learner_for` put into `self.recipe`."
-    r = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
+    r = recipe_with(self.recipe, epochs=epochs)
     expect(len(self.dls.train), 'a learner without images', "one with images; learner_from takes source='auto'")
     if r.lr_max is None: self.fit(r.epochs, r.lr, cbs=cbs, reset_opt=True)
     else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
@@ -317,6 +315,28 @@ def plot_schedule(
         ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
     axs[1].set_xlabel('epoch')
+
+# %% ../nbs/03_learner.ipynb #37952667
+class EpochRows(KitCallback):
+    """After each epoch, calls `on_row` with a dict: epoch (from 1), train_loss (fastai's smoothed one),
+    train_accuracy (over the epoch's batches), valid_loss and valid_accuracy (over all its images), seconds."""
+    order = 55  # after the Recorder has its values
+    def __init__(self, on_row): self.on_row = on_row
+    def before_epoch(self): self.started = time.perf_counter()
+    def after_epoch(self):
+        values = dict(zip(self.recorder.metric_names[1:-1], self.recorder.values[-1]))
+        self.on_row(dict(epoch=self.epoch+1, **values, seconds=round(time.perf_counter()-self.started, 3)))
+
+# %% ../nbs/03_learner.ipynb #03f1e441
+class StopWhen(KitCallback):
+    "Ends the fit after the first batch, of training or validation, at whose end `asked()` is true; `where` says which."
+    order = 80  # last of all
+    def __init__(self, asked): self.asked,self.where = asked,None
+    def after_batch(self):
+        if not self.asked(): return
+        phase = 'training' if self.training else 'validation'
+        self.where = f'epoch {self.epoch+1} of {self.n_epoch}, after {self.iter+1} of {self.n_iter} {phase} batches'
+        raise CancelFitException
 
 # %% ../nbs/03_learner.ipynb #bc79d089
 def sgd_step_(
@@ -410,25 +430,3 @@ class BFloat16(MixedPrecision):
             warnings.simplefilter('ignore')  # fastai asks for CUDA's
             super().before_fit()
         self.autocast = torch.autocast(self.dls.device.type, dtype=torch.bfloat16)
-
-# %% ../nbs/03_learner.ipynb #37952667
-class EpochRows(KitCallback):
-    """After each epoch, calls `on_row` with a dict: epoch (from 1), train_loss (fastai's smoothed one),
-    train_accuracy (over the epoch's batches), valid_loss and valid_accuracy (over all its images), seconds."""
-    order = 55  # after the Recorder has its values
-    def __init__(self, on_row): self.on_row = on_row
-    def before_epoch(self): self.started = time.perf_counter()
-    def after_epoch(self):
-        values = dict(zip(self.recorder.metric_names[1:-1], self.recorder.values[-1]))
-        self.on_row(dict(epoch=self.epoch+1, **values, seconds=round(time.perf_counter()-self.started, 3)))
-
-# %% ../nbs/03_learner.ipynb #03f1e441
-class StopWhen(KitCallback):
-    "Ends the fit after the first batch, of training or validation, at whose end `asked()` is true; `where` says which."
-    order = 80  # last of all
-    def __init__(self, asked): self.asked,self.where = asked,None
-    def after_batch(self):
-        if not self.asked(): return
-        phase = 'training' if self.training else 'validation'
-        self.where = f'epoch {self.epoch+1} of {self.n_epoch}, after {self.iter+1} of {self.n_iter} {phase} batches'
-        raise CancelFitException

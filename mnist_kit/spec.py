@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 'MEAN', 'STD', 'RECORDS', 'MODEL1', 'MODEL2',
-           'MODEL3', 'SPECS', 'InputError', 'expect', 'TrainingError', 'Recipe', 'Stage', 'Reported', 'ModelSpec',
-           'spec_for', 'pretrained_folder']
+           'MODEL3', 'SPECS', 'InputError', 'expect', 'TrainingError', 'Recipe', 'recipe_with', 'Stage', 'Reported',
+           'ModelSpec', 'spec_for', 'pretrained_folder']
 
 # %% ../nbs/00_spec.ipynb #1e8dbd5e
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -85,6 +85,16 @@ class Recipe:
                                                                    'three numbers from 0 to 1')):
             v = getattr(self, k)
             expect(ok(v), f'{k}={v!r}', expected)
+
+# %% ../nbs/00_spec.ipynb #e0d2c579
+def recipe_with(
+    recipe:Recipe,
+    lr:float|None=None, # learning rate, for a one-cycle its peak; None: as it is
+    **changes           # of other fields; None: as it is
+)->Recipe:
+    "`recipe` with what is given changed. Raises `InputError` for values that no training can use."
+    changes['lr_max' if recipe.lr_max else 'lr'] = lr
+    return replace(recipe, **{k: v for k,v in changes.items() if v is not None})
 
 # %% ../nbs/00_spec.ipynb #a7a3082f
 @dataclass(frozen=True)

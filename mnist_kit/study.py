@@ -45,7 +45,7 @@ class Variant:
 
     def recipe_in(self,
         epochs:int|None # None: as many as the recipe says
-    )->Recipe: return replace(self.recipe, epochs=epochs or self.recipe.epochs)
+    )->Recipe: return recipe_with(self.recipe, epochs=epochs)
 
 # %% ../nbs/05_study.ipynb #6c4be3ef
 _r3 = MODEL3.recipe

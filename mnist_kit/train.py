@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recipe_of', 'read_record', 'read_run',
-           'describe_device', 'available_cores', 'utc_now', 'versions', 'pct', 'source_name', 'closing_line',
-           'expect_free', 'claim', 'claim_next', 'save_weights', 'draw_run', 'plot_curves', 'interrupts_noted',
-           'count_params', 'new_run', 'score', 'train_run', 'learner_from', 'several', 'mnist_kit_train']
+           'describe_device', 'available_cores', 'own_memory', 'utc_now', 'versions', 'pct', 'source_name',
+           'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights', 'draw_run', 'plot_curves',
+           'interrupts_noted', 'count_params', 'new_run', 'score', 'train_run', 'learner_from', 'several',
+           'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #1ebeed8e
 import io, json, os, platform, re, signal, sys, threading, time
 from contextlib import contextmanager, ExitStack
-from dataclasses import dataclass, field, asdict, replace
+from dataclasses import dataclass, field, asdict
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -145,6 +146,12 @@ def describe_device(
 def available_cores()->int:
     "Cores of the CPU that this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+def own_memory(
+    what:str='VmRSS' # now; 'VmHWM': at most so far; 'VmData': what it may write to, see `man proc_pid_status`
+)->float:            # MiB
+    "Memory of this process. Raises `OSError` where there is no /proc, as on macOS and Windows."
+    return int(re.search(rf'{what}:\s*(\d+)', Path('/proc/self/status').read_text())[1])/1024
 
 def utc_now()->str:
     "Date and time, UTC, to the second."
@@ -411,9 +418,7 @@ def mnist_kit_train(
 ):
     "Train one of the three models by the assignment's recipe. MNIST_KIT_DATA may name a folder with MNIST in it."
     try:
-        recipe = spec_for(model).recipe
-        changes = dict(epochs=epochs, bs=bs, **{'lr_max' if recipe.lr_max else 'lr': lr})
-        recipe = replace(recipe, **{k:v for k,v in changes.items() if v is not None})
+        recipe = recipe_with(spec_for(model).recipe, lr, epochs=epochs, bs=bs)
         if not sys.stdout.isatty():  # in a log, the table without the bars
             from fastprogress import fastprogress
             fastprogress.NO_BAR = True

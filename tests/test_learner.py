@@ -1,5 +1,7 @@
 "A plain fastai Learner that does what the assignment's PyTorch loop does."
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from fastai.interpret import ClassificationInterpretation
 from fastai.learner import Learner, load_learner
 from torch import nn
 
-from conftest import quiet
+from conftest import quiet, run_python
 from mnist_kit.data import dls_for
 from mnist_kit.learner import BFloat16, FastCPU, learner_for, make_model
 from mnist_kit.models import MODELS, Model1
@@ -171,6 +173,28 @@ def test_show_results_shows_label_and_prediction(trained):
     titles = [ax.get_title().split('\n') for ax in plt.gcf().axes]
     assert [t[0] for t in titles] == [str(int(y)) for y in trained.dls.valid_ds.labels[:4]]
     assert [t[1] for t in titles] == [str(int(p)) for p in trained.get_preds()[0][:4].argmax(1)]
+
+
+SHOW = """
+import sys
+import matplotlib.pyplot as plt
+from fastai.interpret import ClassificationInterpretation
+from mnist_kit import learner_for
+
+learn = learner_for('model1', source='digits', seed=0)
+learn.predict(learn.dls.valid_ds.images[0])
+assert 'fastai.vision.learner' not in sys.modules and 'torchvision.models' not in sys.modules
+ClassificationInterpretation.from_learner(learn).plot_top_losses(2)
+assert [ax.get_title().count('/') for ax in plt.gcf().axes] == [3, 3]  # prediction, actual, loss, probability
+learn.show_results(max_n=2)
+assert [ax.get_title().count(chr(10)) for ax in plt.gcf().axes] == [1, 1]  # label, prediction
+assert 'Conv2d' in str(learn.summary())
+"""
+
+
+def test_what_takes_seconds_to_import_is_imported_when_images_are_shown(tmp_path):
+    p = run_python('-W', 'ignore', '-c', SHOW, cwd=tmp_path, env=dict(os.environ, MPLBACKEND='Agg'))
+    assert p.returncode == 0, p.stderr
 
 
 def test_lr_find_suggests_a_learning_rate_and_leaves_the_weights_alone():

@@ -16,6 +16,7 @@ from mnist_kit.spec import (
     TARGET_ACC,
     InputError,
     Recipe,
+    recipe_with,
     spec_for,
 )
 
@@ -101,6 +102,15 @@ def test_a_recipe_that_cannot_be_trained_is_refused_in_one_line(field, value):
     with pytest.raises(InputError) as e:
         replace(Recipe(epochs=1, lr=0.01), **{field: value})
     assert str(e.value).startswith(f'{field}={value}: expected ') and '\n' not in str(e.value)
+
+
+def test_what_someone_gives_goes_into_a_recipe_and_nothing_leaves_it_as_it_is():
+    assert recipe_with(MODEL3.recipe) == recipe_with(MODEL3.recipe, None, epochs=None, bs=None) == MODEL3.recipe
+    one_cycle, constant = recipe_with(MODEL3.recipe, 0.1, epochs=3), recipe_with(MODEL1.recipe, lr=0.1, bs=64)
+    assert (one_cycle.lr_max, one_cycle.lr, one_cycle.epochs) == (0.1, MODEL3.recipe.lr, 3)
+    assert (constant.lr_max, constant.lr, constant.bs) == (None, 0.1, 64)
+    with pytest.raises(InputError, match='epochs=0: expected'):
+        recipe_with(MODEL1.recipe, epochs=0)
 
 
 def test_an_unknown_model_is_refused_with_the_names_of_the_known_ones():
