@@ -172,8 +172,9 @@ def profile_step(
     "Which operations take how much of the time of forward and backward, on the CPU, in percent."
     x = torch.rand(bs, 1, IMAGE_SIZE, IMAGE_SIZE)
     def step(): model(x).sum().backward()
-    step()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as prof: step()
+    for _ in range(3): step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as prof:
+        for _ in range(5): step()
     times = pd.Series({o.key: o.self_cpu_time_total for o in prof.key_averages()})
     return (100*times/times.sum()).nlargest(top).round(1).rename('% of the time').to_frame()
 
@@ -505,6 +506,7 @@ def steps_table(
     rows = [[f'{1000*pd.Series(o[k]).median():.1f}' for k in names] for o in bench.steps.values()]
     return markdown_table(['model', *names], *([k,*row] for k,row in zip(bench.steps, rows)))
 
+# %% ../nbs/06_bench.ipynb #f45922a3
 def report(
     bench:Bench
 )->str: # Markdown
@@ -514,8 +516,8 @@ def report(
     parts = [f"Measured on {bench.device['name']}{threads}, PyTorch {bench.versions['torch']}, on "
              f"{source_name(bench.source)}: {bench.rounds} rounds by turns, {bench.batches} batches each"
              + ' (too few to quote)'*bench.quick + stopped + '.',
-             f'The training phase of an epoch of {bench.n_train:,} images'
-             + ' (kit / bare from four times as many turns, a quarter as long, of these two alone)'*bool(bench.floor) + ':',
+             f'The training phase of an epoch of {bench.n_train:,} images' + bool(bench.floor)*(
+                 ' (kit / bare from four times as many turns, a quarter as long, of these two alone)') + ':',
              epoch_table(bench)]
     if not bench.quick: parts += ['Milliseconds for a batch, step by step:', steps_table(bench)]
     if bench.data:
