@@ -359,12 +359,15 @@ def check_model(
     "What comes of the rules on a model. The model that is given stays as it is."
     import torch
     seen,findings,(x,y) = seen or (lambda o: None),[],figures()
-    made = model if isinstance(model, torch.nn.Module) else model()
-    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in made.parameters()): made(x.clone())  # lazy
+    given = isinstance(model, torch.nn.Module)
+    made = model if given else model()
+    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in made.parameters()):  # a lazy one
+        made = copy.deepcopy(made)
+        made(x.clone())
     def make():
         try: return copy.deepcopy(made)
         except Exception:
-            if made is model: raise
+            if given: raise
             return model()  # one that cannot be copied is made again
     for o in RULES.values():
         if o.of!='model': continue
@@ -603,7 +606,8 @@ class Report:
 
 # %% ../nbs/07_check.ipynb #c3f61bda
 def _read_output(pipe, report):
-    while chunk := pipe.read(2**16): report.printed += len(chunk)
+    text = io.TextIOWrapper(pipe, encoding='utf-8', errors='replace')
+    while part := text.read(2**16): report.printed += len(part)
 
 def _kill(p):
     "End a process and all that it has started."
@@ -773,8 +777,8 @@ def mnist_kit_check(
 ):
     "Check models of your own against the assignment's rules. What is checked is run, with your rights."
     sys.stdout.reconfigure(errors='backslashreplace')  # a tick, or a name, that the terminal cannot show
-    for s in ('SIGTERM','SIGHUP'):
-        if hasattr(signal, s): signal.signal(getattr(signal, s), signal.default_int_handler)
+    for s in (getattr(signal, o, None) for o in ('SIGTERM','SIGHUP')):
+        if s and signal.getsignal(s)!=signal.SIG_IGN: signal.signal(s, signal.default_int_handler)
     try:
         models = list(dict.fromkeys(models))
         for o in models: split_name(o)
@@ -809,5 +813,6 @@ def mnist_kit_check(
         sys.exit(0 if good==len(reports) else 1)
     except (InputError, TrainingError, OSError) as e: sys.exit(f'mnist_kit_check: {e}')
     except KeyboardInterrupt:
-        print('mnist_kit_check: interrupted; the rows that were finished are kept', file=sys.stderr)
+        kept = '; the rows that were finished are kept' if csv or json else ''
+        print(f'mnist_kit_check: interrupted{kept}', file=sys.stderr)
         sys.exit(130)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MNIST_SHA256', 'SOURCES', 'find_mnist', 'read_mnist', 'DownloadError', 'download_mnist', 'data_folder', 'load_mnist',
-           'centre', 'load_digits', 'load_source', 'to_image', 'DigitDataset', 'as_dataset', 'DigitDL', 'ToFloat',
+           'centre', 'load_digits', 'load_source', 'DigitDataset', 'to_image', 'as_dataset', 'DigitDL', 'ToFloat',
            'Normalized', 'affine_mats', 'middles', 'affine_sample', 'RandomAffine', 'device_for', 'dls_of', 'dls_for',
            'empty_dls']
 
@@ -170,27 +170,6 @@ def load_source(
         print(f"{e}.\nUsing scikit-learn's digits in its place: no figure that follows is an MNIST figure.")
         return 'digits',*load_digits()
 
-# %% ../nbs/01_data.ipynb #af1f93b9
-def to_image(
-    o  # a 28×28 image: PIL image, path of an image file, or array or tensor of uint8, (28, 28) or (1, 28, 28)
-)->Tensor:  # uint8 (28, 28), bright digit on black
-    "One image as MNIST has it. Raises `InputError` for another size or type."
-    want = 'a 28×28 image of bytes (0 to 255, bright digit on black): PIL image, file, or uint8 array or tensor'
-    if isinstance(o, (str,Path)):
-        try: o = Image.open(o)
-        except (OSError,ValueError) as e:
-            raise InputError(f'image {str(o)!r} cannot be opened ({e}): expected {want}') from e
-    if isinstance(o, Image.Image):
-        expect(o.mode in ('1','L','P','RGB'), f'image of mode {o.mode}', f'{want}; convert it to mode L')
-        o = np.array(o.convert('L'))
-    expect(isinstance(o, (np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
-    expect(o.dtype in (np.uint8,torch.uint8), f'image of {str(o.dtype).removeprefix("torch.")}',
-           f'{want}; pixels in 0..1 become bytes by (x*255).round()')
-    o = torch.tensor(np.array(o)) if isinstance(o, np.ndarray) else o  # a copy: flipped arrays have negative strides
-    shape = tuple(o.shape)
-    expect(shape in ((IMAGE_SIZE,IMAGE_SIZE), (1,IMAGE_SIZE,IMAGE_SIZE)), f'image of shape {shape}', want)
-    return o.reshape(IMAGE_SIZE,IMAGE_SIZE)
-
 # %% ../nbs/01_data.ipynb #7f855311
 class DigitDataset:
     "Images and labels as tensors on one device. An index gives an (image, label) pair, a tensor of indices a batch."
@@ -201,12 +180,14 @@ class DigitDataset:
         source:str='unknown',  # where they come from
         split_idx:int=1        # 0: for training, augmented; 1: not
     ):
-        expect(images.dtype==torch.uint8 and images.shape[-2:]==(IMAGE_SIZE,IMAGE_SIZE),
+        side = (IMAGE_SIZE,IMAGE_SIZE)
+        expect(images.dtype==torch.uint8 and tuple(images.shape[1:]) in (side, (1,*side)),
                f'images of {images.dtype}, shape {tuple(images.shape)}', 'uint8, (n, 28, 28) or (n, 1, 28, 28)')
         self.images,self.labels = images.reshape(-1,1,IMAGE_SIZE,IMAGE_SIZE),None if labels is None else labels.long()
         self.source,self.split_idx = source,split_idx
-        if labels is None or not len(labels): return
+        if labels is None: return
         expect(len(labels)==len(self.images), f'{len(self.images)} images, {len(labels)} labels', 'one for each image')
+        if not len(labels): return
         lo,hi = int(self.labels.min()),int(self.labels.max())
         expect(0<=lo and hi<CLASSES, f'labels from {lo} to {hi}', f'digits, from 0 to {CLASSES-1}')
 
@@ -239,6 +220,29 @@ class DigitDataset:
         old,self.split_idx = self.split_idx,i
         try: yield self
         finally: self.split_idx = old
+
+# %% ../nbs/01_data.ipynb #af1f93b9
+def to_image(
+    o  # a 28×28 image: PIL image, path of an image file, or array or tensor of uint8, (28, 28) or (1, 28, 28)
+)->Tensor:  # uint8 (28, 28), bright digit on black
+    "One image as MNIST has it. Raises `InputError` for another size or type."
+    want = 'a 28×28 image of bytes (0 to 255, bright digit on black): PIL image, file, or uint8 array or tensor'
+    if isinstance(o, (str,Path)):
+        try:
+            o = Image.open(o)
+            o.load()  # `open` reads no further than the header
+        except (OSError,ValueError,SyntaxError) as e:
+            raise InputError(f'image {str(o)!r} cannot be opened ({e}): expected {want}') from e
+    if isinstance(o, Image.Image):
+        expect(o.mode in ('1','L','P','RGB'), f'image of mode {o.mode}', f'{want}; convert it to mode L')
+        o = np.array(o.convert('L'))
+    expect(isinstance(o, (np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
+    expect(o.dtype in (np.uint8,torch.uint8), f'image of {str(o.dtype).removeprefix("torch.")}',
+           f'{want}; pixels in 0..1 become bytes by (x*255).round()')
+    o = torch.tensor(np.array(o)) if isinstance(o, np.ndarray) else o  # a copy: flipped arrays have negative strides
+    shape = tuple(o.shape)
+    expect(shape in ((IMAGE_SIZE,IMAGE_SIZE), (1,IMAGE_SIZE,IMAGE_SIZE)), f'image of shape {shape}', want)
+    return o.reshape(IMAGE_SIZE,IMAGE_SIZE)
 
 # %% ../nbs/01_data.ipynb #95ca2cfa
 def as_dataset(

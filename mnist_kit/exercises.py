@@ -93,7 +93,8 @@ def count_hint(
         (k>1 and n in [k*ni*nf+o for o in extras], 'The window has a height and a width.'),
         (n in [k*k*nf+o for o in extras], 'A channel that comes out is a weighted sum over all that go in.'),
         (n in [k*k*ni+o for o in extras], 'Each channel that comes out has weights of its own.'),
-        (n>w and n%places==0, 'The weights are the same at every place: the size of the picture does not matter.'))
+        (n>w and places>1 and n%places==0,
+                           'The weights are the same at every place: the size of the picture does not matter.'))
     return next((hint for slip,hint in slips if slip),
                 'Ask, in this order: how many weights has one window, how many such windows make one channel, how many '
                 'channels come out, and what does batch normalisation add?')
@@ -246,27 +247,7 @@ def check_layers(
     insist(len(names)==len(table), f'{" → ".join(names[len(table):])} after the classifier', 'nothing more',
            'The ten numbers go to the softmax as they are.')
 
-# %% ../nbs/08_exercises.ipynb #7ab3a43b
-def check_baseline(
-    cls # a class of `nn.Module`, made without arguments
-)->str: # one line
-    "Exercise 2: Model 1, built from its table. Raises `NotYet`."
-    model,(x,_) = build(cls),figures(4)
-    steps,n = chain(model, x),count_params(model)
-    check_layers(steps, MODEL1, n)
-    dropped = [o for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd)]
-    insist(not dropped, f'{dropped}', 'no dropout', 'The table has none; it comes with the next exercise.')
-    insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}',
-           'The layers are those of the table. Is there another one, made and not used?')
-    obey(check_model(model), _outputs)
-    with torch.no_grad():
-        for _ in range(30): model.train()(x)  # until the running statistics fit, and what is compared is not all small
-        off = (model.eval()(x)-by_table(x, chain(model, x))).abs().max()
-    insist(off<1e-3, f'log-probabilities off by {off:.2g}', 'those of the same layers in a plain chain',
-           'Each layer takes what the one before it gives, and pooling takes the largest of 2×2: does forward do more?')
-    return f'Right: {n:,} parameters, layer by layer as in the table.'
-
-# %% ../nbs/08_exercises.ipynb #d3ec8af3
+# %% ../nbs/08_exercises.ipynb #36e8d3bb
 class NoteDropout(TorchFunctionMode):
     "Inside, notes the probability of each `F.dropout` that is active; `nn.Dropout` calls it, too."
     def __init__(self):
@@ -289,6 +270,28 @@ def dropouts(
     ps = [*note.ps, *(o.p for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd))]
     return sorted(set(ps)),not torch.equal(a, b)
 
+# %% ../nbs/08_exercises.ipynb #7ab3a43b
+def check_baseline(
+    cls # a class of `nn.Module`, made without arguments
+)->str: # one line
+    "Exercise 2: Model 1, built from its table. Raises `NotYet`."
+    model,(x,_) = build(cls),figures(4)
+    steps,n = chain(model, x),count_params(model)
+    check_layers(steps, MODEL1, n)
+    ps,_ = dropouts(model, x)
+    insist(not ps, f'dropout with p={", ".join(map(str, ps))}', 'no dropout',
+           'The table has none; it comes with the next exercise.')
+    insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}',
+           'The layers are those of the table. Is there another one, made and not used?')
+    obey(check_model(model), _outputs)
+    with torch.no_grad():
+        for _ in range(30): model.train()(x)  # until the running statistics fit, and what is compared is not all small
+        off = (model.eval()(x)-by_table(x, chain(model, x))).abs().max()
+    insist(off<1e-3, f'log-probabilities off by {off:.2g}', 'those of the same layers in a plain chain',
+           'Each layer takes what the one before it gives, and pooling takes the largest of 2×2: does forward do more?')
+    return f'Right: {n:,} parameters, layer by layer as in the table.'
+
+# %% ../nbs/08_exercises.ipynb #d3ec8af3
 def pixel_layer(
     model:nn.Module,
     x:Tensor # images

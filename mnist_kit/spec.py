@@ -93,7 +93,8 @@ def recipe_with(
     **changes           # of other fields; None: as it is
 )->Recipe:
     "`recipe` with what is given changed. Raises `InputError` for values that no training can use."
-    changes['lr_max' if recipe.lr_max else 'lr'] = lr
+    expect(lr is None or 0<lr<1e30, f'lr={lr!r}', 'a number above 0')
+    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = lr
     return replace(recipe, **{k: v for k,v in changes.items() if v is not None})
 
 # %% ../nbs/00_spec.ipynb #a7a3082f
@@ -202,7 +203,7 @@ def spec_for(
 def pretrained_folder(
     name:str # 'model1', 'model2' or 'model3'
 )->Path:
-    "The record and the weights of the run whose weights come with this kit. Raises `InputError` if there are none."
+    "The folder of the run whose weights come with this kit. Raises `InputError` if there is none."
     found = sorted(o.parent for o in RECORDS.glob(f'{name}-seed*/model.safetensors'))
     expect(found, f'pretrained weights of {name!r}', f"one of {', '.join(SPECS)}; or train it, and use learner_from")
     return found[0]

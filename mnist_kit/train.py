@@ -222,8 +222,8 @@ def claim_next(
     for i in count(1):
         folder = Path(parent)/(name if i==1 else f'{name}-{i}')
         try: folder.mkdir(parents=True)
-        except FileExistsError: continue
-        except OSError: pass  # `claim` says why
+        except OSError:  # the folder may be there, or one that it should go into is none
+            if os.path.lexists(folder): continue  # else `claim` says why
         claim(folder)
         return folder
 
@@ -277,6 +277,7 @@ def interrupts_noted():
         yield note
         return
     old = {s: signal.getsignal(s) for s in (getattr(signal, o, None) for o in ('SIGINT','SIGTERM','SIGHUP')) if s}
+    old = {s: f for s,f in old.items() if (s.name,f)!=('SIGHUP',signal.SIG_IGN)}  # so it is under nohup: stays so
     def ask(*_):
         note.asked = True
         for s in old: signal.signal(s, signal.default_int_handler)  # the next one raises KeyboardInterrupt

@@ -1,6 +1,7 @@
 "The check finds what is wrong with a model, says how to mend it, and cannot be crashed, hung or filled by one."
 
 import csv
+import io
 import json
 import os
 import signal
@@ -16,8 +17,10 @@ from torch import nn
 
 from submissions import faulty, sound
 from conftest import run_python
+from mnist_kit import check
 from mnist_kit.check import (
     PAGE,
+    Report,
     RULES,
     check_model,
     check_run,
@@ -302,6 +305,18 @@ def test_a_class_is_checked_side_by_side_and_leaves_a_table(tmp_path):
     assert [r['holds'] for r in rows] == ['yes', 'no', 'no']
     assert [r['failed'].split()[0] for r in rows[1:]] == ['log_probabilities', 'finishes']
     assert '1 of 3 hold' in out and len([o for o in out.split('\n') if o[:1] in '✓✗' and o]) == 3
+
+
+def test_what_is_printed_is_counted_in_characters():
+    report = Report('x')
+    check._read_output(io.BytesIO('é'.encode() * 70_000), report)
+    assert report.printed == 70_000
+
+
+def test_a_lazy_model_that_is_given_stays_as_it_is():
+    model = nn.Sequential(nn.LazyConv2d(10, 28, bias=False), nn.Flatten(), nn.LogSoftmax(1))
+    check_model(model)
+    assert isinstance(model[0], nn.LazyConv2d)
 
 
 def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):

@@ -433,6 +433,17 @@ def test_items_that_are_no_list_are_refused(dls, items):
     one_line(e, 'a list of images')
 
 
+def test_an_image_file_that_was_cut_short_is_refused_in_one_line(dls, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / 'digit.png'
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match='cannot be opened.*expected a 28×28 image') as e:
+        dls.test_dl([path])
+    assert '\n' not in str(e.value)
+
+
 def test_an_image_file_is_read_like_an_array(dls, tmp_path):
     from PIL import Image
 
@@ -448,6 +459,8 @@ def test_an_image_file_is_read_like_an_array(dls, tmp_path):
         (torch.zeros(5, 28, 28), torch.zeros(5), 'float32'),
         (torch.zeros(5, 32, 32, dtype=torch.uint8), torch.zeros(5), '(5, 32, 32)'),
         (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(4), '5 images, 4 labels'),
+        (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(0), '5 images, 0 labels'),
+        (torch.zeros(5, 3, 28, 28, dtype=torch.uint8), None, '(5, 3, 28, 28)'),
         (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.arange(8, 13), 'labels from 8 to 12'),
     ],
 )

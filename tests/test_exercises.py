@@ -203,3 +203,17 @@ def test_one_cycle_agrees_with_pytorch():
         opt.step()
         if i < 1000:
             cycle.step()
+
+
+def test_dropout_is_found_as_a_function_too():
+    class Dropping(solutions.Baseline):
+        def forward(self, x):
+            return super().forward(nn.functional.dropout(x, 0.3, self.training))
+
+    assert 'dropout with p=0.3: expected no dropout' in not_yet(exercises.check_baseline, Dropping)
+
+
+def test_a_count_that_is_only_too_large_is_not_said_to_come_from_the_size_of_the_picture():
+    stages = {o.name: o for o in MODEL1.stages}
+    assert 'size of the picture' in exercises.count_hint(36 * 26 * 26, stages['conv1'])
+    assert 'in this order' in exercises.count_hint(5000, stages['classifier'])

@@ -109,8 +109,11 @@ def test_what_someone_gives_goes_into_a_recipe_and_nothing_leaves_it_as_it_is():
     one_cycle, constant = recipe_with(MODEL3.recipe, 0.1, epochs=3), recipe_with(MODEL1.recipe, lr=0.1, bs=64)
     assert (one_cycle.lr_max, one_cycle.lr, one_cycle.epochs) == (0.1, MODEL3.recipe.lr, 3)
     assert (constant.lr_max, constant.lr, constant.bs) == (None, 0.1, 64)
+    assert recipe_with(MODEL3.recipe, lr_max=0.2).lr_max == 0.2
     with pytest.raises(InputError, match='epochs=0: expected'):
         recipe_with(MODEL1.recipe, epochs=0)
+    with pytest.raises(InputError, match='^lr=-1: expected a number above 0$'):
+        recipe_with(MODEL3.recipe, lr=-1)  # which has an lr_max
 
 
 def test_an_unknown_model_is_refused_with_the_names_of_the_known_ones():

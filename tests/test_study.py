@@ -27,7 +27,7 @@ from mnist_kit import study as study_module
 from mnist_kit.data import load_digits
 from mnist_kit.learner import learner_for
 from mnist_kit.models import MODELS
-from mnist_kit.spec import MODEL1, SPECS, TARGET_ACC, InputError
+from mnist_kit.spec import MODEL1, SPECS, TARGET_ACC, InputError, TrainingError
 from mnist_kit.study import (
     CLAIMS,
     RUN_COLUMNS,
@@ -519,8 +519,28 @@ def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(tmp_path):
     assert (o.unit, o.n, o.verdict) == ('points', 2, 'not resolved')
     o = v[v['tested as'] == 'Model 1 reaches 99.0 % in fewer epochs'].iloc[0]
     assert o.difference == pytest.approx(0.5) and o.unit == 'epochs'  # 2, 2 (never, in one epoch) against 1, 2
-    o = v[v['tested as'] == 'best epoch above 99.06 %'].iloc[0]
+    o = v[v['tested as'] == 'the mean best epoch above 99.06 %'].iloc[0]
     assert o.difference == pytest.approx(98 - 99.06) and o.verdict == 'contradicted'  # twice the same: no width
+
+
+def test_the_report_says_which_sentence_each_verdict_is_on(tmp_path):
+    names = ('model1', 'model1-augmented', 'model1-one-cycle')
+    text = study_module.report(Study(put(tmp_path, *(record(o, i) for o in names for i in range(2)))))
+    lines = [o for o in text.splitlines() if 'Model 1 with it is better' in o]
+    assert len(lines) == 2 and 'generalisation' in lines[0] and 'one-cycle' in lines[1]
+
+
+def test_pictures_have_a_place_for_each_model_that_was_run_and_for_a_readers_own_variant(tmp_path):
+    import matplotlib.pyplot as plt
+
+    own = record('model1', 0, variant='mine'), record('model1', 1, variant='mine')
+    s = Study(put(tmp_path, *own, *(record(o, i) for o in ('model1', 'model3') for i in range(2))))
+    study_module.plot_story(s)
+    labels = [o.get_text().split('\n')[0] for o in plt.gca().get_xticklabels()]
+    assert labels == ['Model 1', 'Model 3'] and plt.gca().get_xticks().tolist() == [0, 1]
+    study_module.plot_variants(s)
+    assert [o.get_text() for o in plt.gca().get_yticklabels()] == [f'{o} (n = 2)' for o in ('model1', 'model3', 'mine')]
+    study_module.plot_seeds(s, 'mine')
 
 
 def test_verdicts_can_be_asked_for_by_topic(tmp_path):
@@ -741,6 +761,16 @@ def test_a_run_that_diverges_is_kept_and_not_counted(tmp_path, monkeypatch):
     s = Study(put(tmp_path, record()))
     assert [o.model for o in s.runs] == ['model1'] and [o.variant for o in s.others] == ['model1-hot']
     assert len(s.frame()) == 1 and 'model1-hot seed 0: failed' in study_module.report(s)
+
+
+def test_a_finished_run_of_which_only_the_picture_is_missing_is_kept(tmp_path, monkeypatch):
+    def train(model, out, *args, **kwargs):
+        put(out.parent, record('model1', accs=(0.9, 0.9)), at=out.name)
+        raise TrainingError('the disk is full')
+
+    monkeypatch.setattr(study_module, 'train_run', train)
+    out = run_one(tmp_path, 'model1', 0, 'digits', 2, 'cpu', torch.get_num_threads())
+    assert read_run(out).status == 'finished' and out.name == 'model1-seed0'
 
 
 # a study that is stopped: of four seeds the first is there already, two are being trained, and the last one waits

@@ -267,6 +267,17 @@ def test_ctrl_c_keeps_what_was_trained_and_the_folder_says_so(tmp_path):
     assert learner_from(tmp_path / 'r') and (tmp_path / 'r' / 'curves.png').exists()
 
 
+def test_a_closed_terminal_stops_a_run_but_not_one_under_nohup():
+    for before, asked in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):
+        old = signal.signal(signal.SIGHUP, before)
+        try:
+            with train.interrupts_noted() as note:
+                signal.raise_signal(signal.SIGHUP)
+            assert note.asked == asked and signal.getsignal(signal.SIGHUP) == before
+        finally:
+            signal.signal(signal.SIGHUP, old)
+
+
 @pytest.mark.parametrize('seed', [-1, 2**32, 2**64])
 def test_a_seed_that_cannot_be_used_is_refused(tmp_path, seed):
     refused(tmp_path, f'seed={seed}', 'a whole number', seed=seed)
@@ -276,6 +287,13 @@ def test_a_seed_that_cannot_be_used_is_refused(tmp_path, seed):
 def test_a_name_that_no_folder_can_have_is_refused(tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)
     refused(tmp_path, 'expected', out=out)
+
+
+def test_the_next_free_folder_is_looked_for_only_where_there_can_be_one(tmp_path):
+    assert [train.claim_next('r', tmp_path).name for _ in range(3)] == ['r', 'r-2', 'r-3']
+    (tmp_path / 'runs').symlink_to(tmp_path / 'nowhere')  # such as a disk that is not there
+    with pytest.raises(InputError, match='cannot be written.*expected'):
+        train.claim_next('r', tmp_path / 'runs')
 
 
 def test_a_link_to_nowhere_is_not_taken_for_a_free_folder(tmp_path):
