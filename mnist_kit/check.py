@@ -360,10 +360,8 @@ def check_model(
     import torch
     seen,findings,(x,y) = seen or (lambda o: None),[],figures()
     given = isinstance(model, torch.nn.Module)
-    made = model if given else model()
-    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in made.parameters()):  # a lazy one
-        made = copy.deepcopy(made)
-        made(x.clone())
+    made = copy.deepcopy(model) if given else model()
+    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in made.parameters()): made(x.clone())  # lazy
     def make():
         try: return copy.deepcopy(made)
         except Exception:
@@ -777,8 +775,8 @@ def mnist_kit_check(
 ):
     "Check models of your own against the assignment's rules. What is checked is run, with your rights."
     sys.stdout.reconfigure(errors='backslashreplace')  # a tick, or a name, that the terminal cannot show
-    for s in (getattr(signal, o, None) for o in ('SIGTERM','SIGHUP')):
-        if s and signal.getsignal(s)!=signal.SIG_IGN: signal.signal(s, signal.default_int_handler)
+    for s in stop_signals():
+        if s!=signal.SIGINT: signal.signal(s, signal.default_int_handler)
     try:
         models = list(dict.fromkeys(models))
         for o in models: split_name(o)

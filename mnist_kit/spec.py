@@ -93,8 +93,7 @@ def recipe_with(
     **changes           # of other fields; None: as it is
 )->Recipe:
     "`recipe` with what is given changed. Raises `InputError` for values that no training can use."
-    expect(lr is None or 0<lr<1e30, f'lr={lr!r}', 'a number above 0')
-    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = lr
+    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = replace(recipe, lr=lr).lr  # checked as `lr`
     return replace(recipe, **{k: v for k,v in changes.items() if v is not None})
 
 # %% ../nbs/00_spec.ipynb #a7a3082f

@@ -6,8 +6,8 @@
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'Run', 'write_atomic', 'write_run', 'recipe_of', 'read_record', 'read_run',
            'describe_device', 'available_cores', 'own_memory', 'utc_now', 'versions', 'pct', 'source_name',
            'closing_line', 'expect_free', 'claim', 'claim_next', 'save_weights', 'draw_run', 'plot_curves',
-           'interrupts_noted', 'count_params', 'new_run', 'score', 'train_run', 'learner_from', 'several',
-           'mnist_kit_train']
+           'stop_signals', 'interrupts_noted', 'count_params', 'new_run', 'score', 'train_run', 'learner_from',
+           'several', 'mnist_kit_train']
 
 # %% ../nbs/04_train.ipynb #1ebeed8e
 import io, json, os, platform, re, signal, sys, threading, time
@@ -269,6 +269,11 @@ def plot_curves(
     return fig
 
 # %% ../nbs/04_train.ipynb #df51ff00
+def stop_signals()->dict: # of signals, with what is done at each now
+    "Those of Ctrl-C, SIGTERM and SIGHUP that this system has; no SIGHUP that is ignored, which is how `nohup` works."
+    found = {s: signal.getsignal(s) for s in (getattr(signal, o, None) for o in ('SIGINT','SIGTERM','SIGHUP')) if s}
+    return {s: f for s,f in found.items() if (s.name,f)!=('SIGHUP',signal.SIG_IGN)}
+
 @contextmanager
 def interrupts_noted():
     "Inside, the first Ctrl-C, SIGTERM or SIGHUP only sets `asked` of what this yields; a second interrupts at once."
@@ -276,8 +281,7 @@ def interrupts_noted():
     if threading.current_thread() is not threading.main_thread():  # where Python does not let us
         yield note
         return
-    old = {s: signal.getsignal(s) for s in (getattr(signal, o, None) for o in ('SIGINT','SIGTERM','SIGHUP')) if s}
-    old = {s: f for s,f in old.items() if (s.name,f)!=('SIGHUP',signal.SIG_IGN)}  # so it is under nohup: stays so
+    old = stop_signals()
     def ask(*_):
         note.asked = True
         for s in old: signal.signal(s, signal.default_int_handler)  # the next one raises KeyboardInterrupt

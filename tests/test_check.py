@@ -319,6 +319,17 @@ def test_a_lazy_model_that_is_given_stays_as_it_is():
     assert isinstance(model[0], nn.LazyConv2d)
 
 
+def test_a_lazy_model_that_cannot_be_copied_is_made_again():
+    class Uncopied(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.LazyConv2d(10, 28, bias=False), nn.Flatten(), nn.LogSoftmax(1))
+
+        def __deepcopy__(self, memo):
+            raise TypeError('not copied')
+
+    assert {o.rule: o.holds for o in check_model(Uncopied)}['runs']
+
+
 def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):
     out = tmp_path / 'class.csv'
     args = [f'{FAULTY}:Sound', f'{FAULTY}:NeverEnds', '--csv', out, '--timeout', 300]
