@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mnist_kit import data
-from mnist_kit.check import split_name
-from mnist_kit.data import find_mnist, load_mnist
+from mnist_kit import sources
+from mnist_kit.tools.grade import split_name
+from mnist_kit.sources import find_mnist, load_mnist
 from mnist_kit.learner import learner_for
-from mnist_kit.spec import SPECS, InputError
+from mnist_kit.core import InputError
+from mnist_kit.spec import SPECS
 from fastai.data.external import fastai_path
 from fastai.torch_core import default_device
 
@@ -85,7 +86,7 @@ def no_data(monkeypatch, tmp_path):
     from torchvision.datasets import MNIST
 
     monkeypatch.delenv('MNIST_KIT_DATA', raising=False)
-    monkeypatch.setattr(data, 'fastai_path', lambda folder: tmp_path / 'fastai' / folder)
+    monkeypatch.setattr(sources, 'fastai_path', lambda folder: tmp_path / 'fastai' / folder)
     monkeypatch.setattr(MNIST, 'mirrors', ['http://127.0.0.1:9/'])
     return tmp_path
 
@@ -108,3 +109,8 @@ def trained():
 def run_python(*args, **kwargs):
     "A Python of its own, with the output as text."
     return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def command(name, *args):
+    "A command of this kit, as a list for `subprocess`."
+    return [sys.executable, '-W', 'ignore', str(Path(sys.executable).with_name(name)), *map(str, args)]

@@ -14,20 +14,13 @@ from fastai.torch_core import TensorImageBW
 from torchvision.datasets import MNIST
 from torchvision.transforms import InterpolationMode
 
-from mnist_kit import data
-from mnist_kit.data import (
-    DigitDataset,
-    RandomAffine,
-    dls_for,
-    dls_of,
-    download_mnist,
-    load_digits,
-    load_mnist,
-    load_source,
-)
-from mnist_kit.spec import MEAN, MODEL1, MODEL3, STD, InputError
+from mnist_kit import sources
+from mnist_kit.core import InputError
+from mnist_kit.data import DigitDataset, RandomAffine, dls_for, dls_of
+from mnist_kit.sources import download_mnist, load_digits, load_mnist, load_source
+from mnist_kit.spec import MEAN, MODEL1, MODEL3, STD
 
-FILES = list(data.MNIST_SHA256)
+FILES = list(sources.MNIST_SHA256)
 
 
 def one_line(e, *parts):
@@ -42,7 +35,7 @@ def one_line(e, *parts):
 def unpacked(folder, to):
     "The four files of MNIST in `folder`, uncompressed in `to`."
     to.mkdir(parents=True, exist_ok=True)
-    for name, path in data.find_mnist(folder).items():
+    for name, path in sources.find_mnist(folder).items():
         content = path.read_bytes()
         (to / name).write_bytes(gzip.decompress(content) if path.suffix == '.gz' else content)
     return to
@@ -72,7 +65,7 @@ def test_normalised_training_data_has_mean_0_and_standard_deviation_1_to_three_d
 
 def damaged(folder, tmp_path, **changes):
     "A folder like `folder`, with the content of some files changed."
-    for name, path in data.find_mnist(folder).items():
+    for name, path in sources.find_mnist(folder).items():
         shutil.copy(path, tmp_path / path.name)
     for name, change in changes.items():
         path = next(tmp_path.glob(name.replace('_', '-') + '*'))
@@ -190,7 +183,7 @@ def test_a_home_that_fastai_cannot_use_is_no_reason_to_stop(no_data, monkeypatch
     def broken(folder):
         raise PermissionError(13, 'Permission denied')
 
-    monkeypatch.setattr(data, 'fastai_path', broken)
+    monkeypatch.setattr(sources, 'fastai_path', broken)
     assert load_source('auto')[0] == 'digits'
     assert 'Permission denied' in capsys.readouterr().out
     with pytest.raises(InputError) as e:

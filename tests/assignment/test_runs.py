@@ -14,10 +14,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from conftest import run_python
-from mnist_kit import train
-from mnist_kit.spec import MODEL1, InputError, TrainingError
-from mnist_kit.train import RUN_FILES, learner_from, mnist_kit_train, read_run, train_run, write_atomic
+from conftest import command, run_python
+from mnist_kit import core, runs
+from mnist_kit.core import InputError, TrainingError, write_atomic
+from mnist_kit.runs import RUN_FILES, learner_from, read_run, train_run
+from mnist_kit.spec import MODEL1
+from mnist_kit.tools.cli import mnist_kit_train
 
 short = replace(MODEL1.recipe, epochs=2)
 
@@ -100,7 +102,7 @@ def test_a_crash_never_leaves_half_a_file(tmp_path, monkeypatch):
     path = tmp_path / 'f'
     write_atomic(path, b'old')
     with monkeypatch.context() as m:
-        m.setattr(train.os, 'replace', lambda *a: (_ for _ in ()).throw(OSError('no space left')))
+        m.setattr(core.os, 'replace', lambda *a: (_ for _ in ()).throw(OSError('no space left')))
         with pytest.raises(TrainingError, match='no space left'):
             write_atomic(path, b'new')
     assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
@@ -203,7 +205,7 @@ def test_no_network_is_one_line_and_a_non_zero_exit(no_data, tmp_path):
 
 def test_help_documents_every_option_without_importing_torch():
     code = (
-        'import sys; from mnist_kit.train import mnist_kit_train; from fastcore.script import anno_parser\n'
+        'import sys; from mnist_kit.tools.cli import mnist_kit_train; from fastcore.script import anno_parser\n'
         "print(anno_parser(mnist_kit_train.__wrapped__).format_help()); sys.exit('torch' in sys.modules)"
     )
     p = run_python('-c', code)
@@ -212,13 +214,9 @@ def test_help_documents_every_option_without_importing_torch():
         assert re.search(rf'--{option}( \S+)?  +\w', p.stdout), f'--{option} has no text'
 
 
-def command(*args):
-    return [sys.executable, '-m', 'mnist_kit.train', *args]
-
-
 def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path):
     p = subprocess.run(
-        command('model3', '--epochs', '2', '--source', 'digits', '--out', str(tmp_path / 'r')),
+        command('mnist_kit_train', 'model3', '--epochs', '2', '--source', 'digits', '--out', str(tmp_path / 'r')),
         capture_output=True,
         text=True,
         timeout=300,
@@ -231,7 +229,7 @@ def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path):
 
 
 def test_a_wrong_word_on_the_command_line_exits_with_one_line():
-    p = subprocess.run(command('model9'), capture_output=True, text=True, timeout=300)
+    p = subprocess.run(command('mnist_kit_train', 'model9'), capture_output=True, text=True, timeout=300)
     assert p.returncode == 1 and p.stdout == '' and p.stderr.count('\n') == 1
 
 
@@ -245,7 +243,7 @@ def interrupted(tmp_path, sig):
     "Start a long run, send `sig` in the middle of a later epoch, and return exit status and record."
     out = tmp_path / 'r'
     p = subprocess.Popen(
-        command('model1', '--epochs', '2000', '--source', 'digits', '--out', str(out), '--quiet'),
+        command('mnist_kit_train', 'model1', '--epochs', '2000', '--source', 'digits', '--out', str(out), '--quiet'),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -271,7 +269,7 @@ def test_a_closed_terminal_stops_a_run_but_not_one_under_nohup():
     for before, asked in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):
         old = signal.signal(signal.SIGHUP, before)
         try:
-            with train.interrupts_noted() as note:
+            with core.interrupts_noted() as note:
                 signal.raise_signal(signal.SIGHUP)
             assert note.asked == asked and signal.getsignal(signal.SIGHUP) == before
         finally:
@@ -290,10 +288,10 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path, monkeypatch, out):
 
 
 def test_the_next_free_folder_is_looked_for_only_where_there_can_be_one(tmp_path):
-    assert [train.claim_next('r', tmp_path).name for _ in range(3)] == ['r', 'r-2', 'r-3']
+    assert [runs.reserve_next('r', tmp_path).name for _ in range(3)] == ['r', 'r-2', 'r-3']
     (tmp_path / 'runs').symlink_to(tmp_path / 'nowhere')  # such as a disk that is not there
     with pytest.raises(InputError, match='cannot be written.*expected'):
-        train.claim_next('r', tmp_path / 'runs')
+        runs.reserve_next('r', tmp_path / 'runs')
 
 
 def test_a_link_to_nowhere_is_not_taken_for_a_free_folder(tmp_path):
@@ -306,7 +304,7 @@ def test_what_fails_right_after_the_folder_was_taken_leaves_a_record(tmp_path, m
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, 'save_weights', broken)
+    monkeypatch.setattr(runs, 'save_weights', broken)
     with pytest.raises(KeyboardInterrupt):
         train_run('model1', tmp_path / 'r', short, 'digits', bar=False)
     assert read_run(tmp_path / 'r').status == 'interrupted'
