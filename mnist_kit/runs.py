@@ -29,6 +29,7 @@ from .learner import *
 # %% ../nbs/06_runs.ipynb #505acfe7
 RUN_FORMAT = 1  # of `run.json`; a change that older code cannot read makes it 2
 
+# %% ../nbs/06_runs.ipynb #2u250010
 @dataclass
 class Run:
     "The record of one training. Accuracies are fractions, times are seconds; for losses see `EpochRows`."
@@ -55,9 +56,7 @@ class Run:
     format:int = RUN_FORMAT
 
     @property
-    def name(self)->str:
-        "The variant, or the model if nothing was changed"
-        return self.variant or self.model
+    def name(self)->str: return self.variant or self.model
 
     @property
     def accuracy(self)->float|None:
