@@ -142,11 +142,22 @@ class StaticStep:
         else: self.graph.replay()
         return self.out,self.loss
 
+# %% ../../nbs/tools/fast.ipynb #c0f10010
+def _expect_repeatable(learn):
+    "Raises `InputError` for a fit whose steps `CapturedStep` cannot repeat."
+    opt = getattr(learn.opt, 'opt', learn.opt)
+    plain = type(opt) is torch.optim.SGD and len(opt.param_groups)==1 and not any(
+        opt.param_groups[0][o] for o in ('nesterov','dampening','maximize'))
+    expect(plain, f'CapturedStep with {type(opt).__name__}', "learner_for's SGD, with one group of parameters")
+    known = (CastToTensor,ParamScheduler,CapturedStep)  # what they do before a batch is done before this step
+    others = [type(o).__name__ for o in _acting_at(learn, ('before_batch','after_cancel_batch',*_step_events))
+              if not isinstance(o, known)]
+    expect(not others, f'CapturedStep with {", ".join(others)}', 'callbacks that do nothing within a step')
+
 # %% ../../nbs/tools/fast.ipynb #9e36698e
 class CapturedStep(Callback):
     "Repeats the training step of a whole batch as one CUDA graph; the same results. For `learner_for`'s SGD."
-    order = 100                           # after all others
-    known = (CastToTensor,ParamScheduler) # what they do before a batch is done by then
+    order = 100  # after all others
     def __init__(self,
         warmup:int=3,     # batches that take the usual way, before the recording
         must:bool=True    # `InputError`, before anything is trained, for what it cannot repeat? False: step aside
@@ -156,20 +167,10 @@ class CapturedStep(Callback):
 
     def before_fit(self):
         self.usual,self.recorded,self.applies = 0,None,True
-        try: self.check()
+        try: _expect_repeatable(self.learn)
         except InputError:
             if self.must: raise
             self.applies = False
-
-    def check(self):
-        "Raises `InputError` for a fit that cannot be repeated"
-        opt = getattr(self.opt, 'opt', self.opt)
-        plain = type(opt) is torch.optim.SGD and len(opt.param_groups)==1 and not any(
-            opt.param_groups[0][o] for o in ('nesterov','dampening','maximize'))
-        expect(plain, f'CapturedStep with {type(opt).__name__}', "learner_for's SGD, with one group of parameters")
-        others = [type(o).__name__ for o in _acting_at(self.learn, ('before_batch','after_cancel_batch',*_step_events))
-                  if not isinstance(o, (*self.known,CapturedStep))]
-        expect(not others, f'CapturedStep with {", ".join(others)}', 'callbacks that do nothing within a step')
 
     def before_batch(self):
         if not (self.training and self.applies): return

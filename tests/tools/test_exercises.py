@@ -1,0 +1,215 @@
+"The exercises: a right answer passes, a blank and a wrong one get a line that says what to look at."
+
+import inspect
+import json
+import math
+import re
+
+import pytest
+import torch
+from conftest import ROOT
+from exercises import solutions
+from exercises.wrong import WRONG
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from mnist_kit.models import MODELS
+from mnist_kit.tools import exercises
+from mnist_kit.tools.exercises import NotYet
+from mnist_kit.tools.rules import seven_segment_digits
+
+CHECKS = dict(
+    counts=exercises.check_counts,
+    Baseline=exercises.check_baseline,
+    Regularised=exercises.check_regularised,
+    augment=exercises.check_augment,
+    one_cycle=exercises.check_one_cycle,
+)
+CELLS = json.loads((ROOT / 'nbs/lessons/5_exercises.ipynb').read_text(encoding='utf-8'))['cells']
+CODE = [''.join(c['source']) for c in CELLS if c['cell_type'] == 'code']
+
+
+def place(name):
+    "The index in `CODE` of the cell that checks an exercise; the one to fill in stands before it."
+    (i,) = [i for i, o in enumerate(CODE) if f'{CHECKS[name].__name__}({name})' in o]
+    return i
+
+
+@pytest.fixture(scope='module')
+def imported():
+    "What the lesson has imported."
+    space = {}
+    exec(next(o for o in CODE if 'from mnist_kit' in o), space)
+    return space
+
+
+def source_of(name):
+    "The solution as a student would type it into the cell."
+    o = getattr(solutions, name)
+    return f'counts = {o!r}' if name == 'counts' else 'import math\n' + inspect.getsource(o)
+
+
+def not_yet(f, *args):
+    "The message, which is one line with what was found, what was expected and a hint."
+    with pytest.raises(NotYet) as e:
+        f(*args)
+    message = str(e.value)
+    assert '\n' not in message and message.isprintable()
+    assert re.fullmatch(r'.+: expected .+\. .+[.?\]]', message), message
+    assert e.value.__context__ is None, 'no second traceback'
+    return message
+
+
+# ---------------------------------------------------------------- the notebook as it stands
+
+
+@pytest.mark.parametrize('name', CHECKS)
+def test_the_blank_cell_runs_and_is_not_yet_right(name, imported):
+    space, i = dict(imported), place(name)
+    exec(CODE[i - 1], space)
+    assert name in space and ('...' in CODE[i - 1] or 'None' in CODE[i - 1])
+    not_yet(exec, CODE[i], space)
+
+
+@pytest.mark.parametrize('name', CHECKS)
+def test_the_solution_in_place_of_the_blank_passes(name, imported):
+    space = dict(imported)
+    exec(source_of(name), space)
+    exec(CODE[place(name)], space)
+    assert CHECKS[name](space[name]).startswith('Right: ')
+
+
+def test_cells_that_check_a_blank_are_left_out_where_the_notebook_is_tested():
+    for name in CHECKS:
+        assert CODE[place(name)].startswith('#| eval: false\n')
+    (slow,) = [o for o in CODE if 'train_run(' in o]
+    assert slow.startswith('#| slow\n#| eval: false\n') and 'check_run(run)' in slow
+
+
+def test_the_tasks_come_in_the_order_of_the_assignment():
+    assert [place(name) for name in CHECKS] == sorted(place(name) for name in CHECKS)
+    text = '\n'.join(''.join(c['source']) for c in CELLS if c['cell_type'] == 'markdown')
+    assert [o[0] for o in re.findall(r'^## (.+)$', text, re.M)] == ['1', '2', '3', '4', '5']
+
+
+def test_the_lesson_does_not_contain_the_solutions():
+    text = '\n'.join(''.join(c['source']) for c in CELLS).replace(',', '')
+    assert not any(re.search(rf'\b{n}\b', text) for n in solutions.counts.values())
+    given = {'super().__init__()', 'def __init__(self):', 'def forward(self, x):'}
+    lines = {o.strip() for o in inspect.getsource(solutions).splitlines()}
+    code = {o.strip() for cell in CODE for o in cell.splitlines()}
+    shared = {o for o in lines & code if len(o) > 1} - given
+    assert all(o.startswith(('import ', 'from ', 'class ')) for o in shared), shared
+
+
+# ---------------------------------------------------------------- the checks
+
+
+@pytest.mark.parametrize('name, i', [(name, i) for name, o in WRONG.items() for i in range(len(o))])
+def test_a_wrong_answer_gets_its_hint(name, i):
+    answer, hint = WRONG[name][i]
+    message = not_yet(CHECKS[name], answer)
+    assert hint in message and '7108' not in message
+
+
+@pytest.mark.parametrize('name', CHECKS)
+@pytest.mark.parametrize('answer', [None, 7, 'seven', [], nn.Conv2d(1, 10, 28)], ids=str)
+def test_an_answer_of_another_kind_is_told_in_one_line(name, answer):
+    not_yet(CHECKS[name], answer)
+
+
+def raising(*args):
+    raise KeyError('something\nlong')
+
+
+class Raising(solutions.Baseline):
+    forward = raising
+
+
+class Unbuildable(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+
+
+class OnlyInTraining(solutions.Regularised):
+    def forward(self, x):
+        return super().forward(x) if self.training else raising()
+
+
+@pytest.mark.parametrize(
+    'name, answer',
+    [('augment', raising), ('one_cycle', raising)]
+    + [(name, cls) for name in ('Baseline', 'Regularised') for cls in (Raising, Unbuildable, OnlyInTraining)],
+)
+def test_an_exception_of_the_students_is_told_in_one_line(name, answer):
+    message = not_yet(CHECKS[name], answer)
+    assert 'stops with KeyError' in message or "missing 1 required positional argument: 'width'" in message
+
+
+@pytest.mark.parametrize('name', [k for k in solutions.counts if k != 'total'])
+@pytest.mark.parametrize('off', [-1, 1, 100])
+def test_a_wrong_count_is_never_answered_with_the_right_one(name, off):
+    n = solutions.counts[name]
+    message = not_yet(exercises.check_counts, solutions.counts | {name: n + off})
+    assert not re.search(rf'\b{n}\b', message.replace(',', ''))
+
+
+@pytest.mark.parametrize(
+    'name, n, hint', [('conv1', 36 * 26 * 26, 'size of the picture'), ('classifier', 5000, 'in this order')]
+)
+def test_a_count_that_is_only_too_large_is_not_said_to_come_from_the_size_of_the_picture(name, n, hint):
+    assert hint in not_yet(exercises.check_counts, solutions.counts | {name: n})
+
+
+def test_models_2_and_3_are_networks_that_exercise_3_accepts_and_model_1_is_not():
+    assert 'Right' in exercises.check_regularised(MODELS['model2'])
+    assert 'Right' in exercises.check_regularised(MODELS['model3'])
+    not_yet(exercises.check_regularised, MODELS['model1'])
+
+
+@pytest.mark.parametrize('p, ok', [(0.5, True), (0.51, False), (0.0, False)])
+def test_dropout_is_more_than_0_and_at_most_one_half(p, ok):
+    class Dropped(solutions.Regularised):
+        def __init__(self):
+            super().__init__()
+            self.layers[10].p = p
+
+    if ok:
+        assert 'Right' in exercises.check_regularised(Dropped)
+    else:
+        assert f'p={p:g}' in not_yet(exercises.check_regularised, Dropped)
+
+
+def test_augmentation_agrees_with_torchvision():
+    from torchvision.transforms.functional import InterpolationMode, affine
+
+    x = seven_segment_digits(5)[0] * 0.3081 + 0.1307
+    degrees, pixels = (
+        torch.tensor([0.0, 90.0, -30.0, 7.0, 45.0]),
+        torch.tensor([[0, 0], [3, 0], [0, -2], [-1, 4], [2, 2]]),
+    )
+    ours = solutions.augment(x, degrees, pixels[:, 0] / 28, pixels[:, 1] / 28)
+    for image, mine, d, shift in zip(x, ours, degrees, pixels):
+        theirs = affine(image, float(d), shift.tolist(), 1.0, [0.0, 0.0], InterpolationMode.BILINEAR)
+        assert (mine - theirs).abs().max() < 1e-4
+
+
+def test_one_cycle_agrees_with_pytorch():
+    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    # of 1,001 batches, the peak is at the one with index 300
+    cycle = OneCycleLR(opt, 0.05, total_steps=1001, pct_start=301 / 1001, div_factor=25, final_div_factor=1e4)
+    for i in range(1001):
+        assert math.isclose(opt.param_groups[0]['lr'], solutions.one_cycle(i / 1000, 0.05), rel_tol=1e-6, abs_tol=1e-10)
+        opt.step()
+        if i < 1000:
+            cycle.step()
+
+
+def test_dropout_is_found_as_a_function_too():
+    class Dropping(solutions.Baseline):
+        def forward(self, x):
+            return super().forward(nn.functional.dropout(x, 0.3, self.training))
+
+    assert 'dropout with p=0.3: expected no dropout' in not_yet(exercises.check_baseline, Dropping)
+
+
