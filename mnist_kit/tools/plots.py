@@ -23,7 +23,6 @@ def plot_features(
     image:torch.Tensor # (1, 1, 28, 28), normalised
 ):
     "The feature maps of every stage that has any, a row each; bright is large, each map on its own scale."
-    import matplotlib.pyplot as plt
     maps,h = {'image': image.cpu()},image.to(next(model.parameters()).device)
     training = model.training
     model.eval()
@@ -46,7 +45,6 @@ def plot_schedule(
     recipe:Recipe
 ):
     "Learning rate and momentum over the epochs of a recipe."
-    import matplotlib.pyplot as plt
     xs = torch.linspace(0, 1, 401)
     _,axs = plt.subplots(2, 1, figsize=(6.4,3.6), sharex=True, layout='constrained')
     for ax,f,label in zip(axs, schedule(recipe), ('learning rate','momentum')):
@@ -64,9 +62,8 @@ def plot_seeds(
     low:float|None=None # lowest accuracy to show, in percent
 ):
     "Loss and accuracy of all runs of a variant, a line each, beside the reported run of its model."
-    import matplotlib.pyplot as plt
     runs = study.of(name)
-    model = runs[0].model if runs else variant_for(name).model
+    model = base_model(runs[0]) if runs else variant_for(name).model
     reported = reported_curves().query('model==@model')
     _,axs = plt.subplots(2, 1, figsize=(6.4,6.4), sharex=True, layout='constrained')
     kinds = 'training batches','test images'
@@ -90,7 +87,6 @@ def plot_variants(
     mark:float|None=None   # where to draw a line, in the metric's unit
 ):
     "A dot for each run, the mean and its 95 % interval, by variant."
-    import matplotlib.pyplot as plt
     wanted,frame = names or study.names,study.frame()
     names = [o for o in wanted if study.of(o)]
     expect(names, f'no runs of {", ".join(wanted)} in {str(study.folder)!r}', 'a variant with runs')
@@ -98,7 +94,7 @@ def plot_variants(
     _,ax = plt.subplots(figsize=(6.4,0.8+0.36*len(names)), layout='constrained')
     for y,name in enumerate(names):
         values = scale*frame[frame.variant==name][metric].dropna()
-        model = study.of(name)[0].model
+        model = base_model(study.of(name)[0])
         colour = f'C{list(SPECS).index(model)}' if model in SPECS else 'gray'
         ax.plot(values, [y]*len(values), 'o', color=colour, alpha=0.5, ms=5)
         if len(values)<2: continue
@@ -114,7 +110,6 @@ def plot_story(
     study:Study
 ):
     "Accuracy of the three models on training and test images after the last epoch: a dot for each run, and the means."
-    import matplotlib.pyplot as plt
     frame,there = study.frame(),[o for o in SPECS.values() if study.of(o.name)]
     _,ax = plt.subplots(figsize=(6.4,3.8), layout='constrained')
     parts = (('clean_train_accuracy','training images','C0','o'), ('accuracy','test images','C1','D'))

@@ -3,7 +3,8 @@
 
 import pytest
 
-from mnist_kit.check import RULES, check_submission, findings_table
+from mnist_kit.tools.grade import check_submission
+from mnist_kit.tools.rules import RULES, findings_table
 
 FROM_OUTSIDE = ('loads', 'finishes', 'quiet')
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict, replace
@@ -22,36 +21,18 @@ from filelock import FileLock
 from scipy import stats
 from torch import nn
 
-from conftest import quiet, run_python
-from mnist_kit import study as study_module
-from mnist_kit.data import load_digits
+from conftest import command, quiet, run_python
+from mnist_kit.core import InputError, TrainingError
+from mnist_kit.evidence import CLAIMS, Comparison, RUN_COLUMNS, Study, TOPICS, VARIANTS, Variant, compare, interval, median_run, reported_curves, run_name, summary_of, variant_for, verdicts
 from mnist_kit.learner import learner_for
 from mnist_kit.models import MODELS
-from mnist_kit.spec import MODEL1, SPECS, TARGET_ACC, InputError, TrainingError
-from mnist_kit.study import (
-    CLAIMS,
-    RUN_COLUMNS,
-    TOPICS,
-    VARIANTS,
-    Comparison,
-    Study,
-    Variant,
-    compare,
-    interval,
-    median_run,
-    missing,
-    mnist_kit_study,
-    plan,
-    reported_curves,
-    run_name,
-    run_one,
-    run_study,
-    ship,
-    summary_of,
-    variant_for,
-    verdicts,
-)
-from mnist_kit.train import Run, read_run, train_run, write_run
+from mnist_kit.runs import Run, read_run, train_run, write_run
+from mnist_kit.sources import load_digits
+from mnist_kit.spec import MODEL1, SPECS, TARGET_ACC
+from mnist_kit.tools.cli import mnist_kit_study
+import mnist_kit.tools.plots as plots
+import mnist_kit.tools.study as study_module
+from mnist_kit.tools.study import plan, run_one, run_study, ship
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
 
@@ -62,7 +43,7 @@ def record(name='model1', seed=0, accs=(0.98, 0.99), train=0.995, clean=0.997, e
     row = dict(train_loss=0.1, train_accuracy=train, valid_loss=0.1, seconds=2.0)
     recipe = replace(v.recipe, epochs=epochs or len(accs))
     made = dict(
-        model=v.model,
+        model=v.network.__name__ if v.network else v.model,
         params=SPECS[v.model].params,
         source='digits',
         seed=seed,
@@ -75,7 +56,6 @@ def record(name='model1', seed=0, accs=(0.98, 0.99), train=0.995, clean=0.997, e
         started='2026-01-01T00:00:00+00:00',
         variant='' if name == v.model else name,
         options=dict(v.options),
-        callbacks=list(v.callbacks),
         status='finished',
         rows=[dict(row, epoch=i + 1, valid_accuracy=acc) for i, acc in enumerate(accs)],
         train=None if clean is None else dict(n=1500, loss=0.1, accuracy=clean),
@@ -198,11 +178,11 @@ def test_the_order_of_the_rows_does_not_matter(pairs, monkeypatch):
 @pytest.mark.parametrize(
     'diffs, verdict',
     [
-        ((0.01, 0.02, 0.03), 'not resolved at n = 3'),  # 0.02 ± 4.303·0.01/√3 = 0.0248
+        ((0.01, 0.02, 0.03), 'not resolved'),  # 0.02 ± 4.303·0.01/√3 = 0.0248
         ((0.02, 0.03, 0.04), 'supported'),  # 0.03 ± 0.0248
         ((-0.02, -0.03, -0.04), 'contradicted'),
-        ((-0.01, 0.01), 'not resolved at n = 2'),
-        ((0.0, 0.0, 0.0), 'not resolved at n = 3'),  # neither is larger
+        ((-0.01, 0.01), 'not resolved'),
+        ((0.0, 0.0, 0.0), 'not resolved'),  # neither is larger
     ],
 )
 def test_a_claim_is_supported_if_the_whole_interval_is_above_zero_contradicted_if_below(diffs, verdict):
@@ -213,7 +193,7 @@ def test_a_claim_is_supported_if_the_whole_interval_is_above_zero_contradicted_i
 def test_the_verdict_is_that_of_a_paired_t_test_at_5_percent(seed):
     diffs = np.random.default_rng(seed).normal(0.8, 1, 5)
     t = stats.ttest_1samp(diffs, 0)
-    expected = 'not resolved at n = 5' if t.pvalue > 0.05 else 'supported' if t.statistic > 0 else 'contradicted'
+    expected = 'not resolved' if t.pvalue > 0.05 else 'supported' if t.statistic > 0 else 'contradicted'
     assert Comparison('a', 'b', 'accuracy', tuple(diffs)).verdict == expected
 
 
@@ -430,8 +410,8 @@ def test_the_summary_has_means_and_half_intervals_in_percent(tmp_path):
 # dropout 0.05, all its models lr 0.01; Model 2 has dropout 0.25
 AUGMENTED = dict(max_rotate=7, max_translate=0.1)
 CHANGES = {  # fields of the recipe, options of the model
-    'model1-no-bn': ({}, dict(bn=False)),
-    'model1-gap': ({}, dict(gap=True)),
+    'model1-no-bn': ({}, {}),
+    'model1-gap': ({}, {}),
     'model1-augmented': (AUGMENTED, {}),
     'model1-one-cycle': (dict(lr_max=0.05), {}),
     'model2-no-dropout': ({}, dict(dropout=0)),
@@ -443,7 +423,6 @@ CHANGES = {  # fields of the recipe, options of the model
     'model3-no-dropout': ({}, dict(dropout=0)),
     'model3-dropout-0.25': ({}, dict(dropout=0.25)),
     'model3-15-epochs': (dict(epochs=15), {}),
-    'model3-bf16': ({}, {}),
     'model3-cut': ({}, {}),
 }
 
@@ -459,14 +438,13 @@ def test_a_variant_differs_from_its_model_in_one_thing_only(name):
     own, base = asdict(v.recipe), asdict(SPECS[v.model].recipe)
     assert {k: own[k] for k in own if own[k] != base[k]} == changes
     assert v.options == options and v.stop == (15 if name == 'model3-cut' else None)
-    assert v.callbacks == (('BFloat16',) if name == 'model3-bf16' else ())
     assert v.recipe.lr == 0.01
 
 
 @pytest.mark.parametrize('name', SPECS)
 def test_the_variant_with_the_name_of_a_model_is_the_models_own_recipe(name):
     v = variant_for(name)
-    assert (v.recipe, v.options, v.stop, v.callbacks) == (SPECS[name].recipe, {}, None, ())
+    assert (v.recipe, v.options, v.stop, v.network) == (SPECS[name].recipe, {}, None, None)
 
 
 @pytest.mark.parametrize('name', [k for k, (_, options) in CHANGES.items() if options])
@@ -477,15 +455,22 @@ def test_an_option_changes_what_its_name_says_in_the_model(name):
     def count(m, kind):
         return sum(isinstance(o, kind) for o in m.modules())
 
-    assert count(base, nn.BatchNorm2d) > 0
-    if 'bn' in v.options:
-        assert count(model, nn.BatchNorm2d) == 0 and count(model, nn.Conv2d) == count(base, nn.Conv2d)
-    if 'gap' in v.options:
-        assert any(o.kernel_size == (7, 7) for o in base.modules() if isinstance(o, nn.Conv2d))
-        assert not any(o.kernel_size == (7, 7) for o in model.modules() if isinstance(o, nn.Conv2d))
-    if 'dropout' in v.options:
-        rates = [o.p for o in model.modules() if isinstance(o, nn.Dropout)]
-        assert rates and set(rates) == {v.options['dropout']} and len(rates) == count(base, nn.Dropout)
+    rates = [o.p for o in model.modules() if isinstance(o, nn.Dropout)]
+    assert rates and set(rates) == {v.options['dropout']} and len(rates) == count(base, nn.Dropout)
+
+
+def test_without_batch_normalisation_each_channel_has_a_bias_in_place_of_a_scale_and_a_shift():
+    model = VARIANTS['model1-no-bn'].network()
+    assert not any(isinstance(o, nn.BatchNorm2d) for o in model.modules())
+    assert sum(isinstance(o, nn.Conv2d) for o in model.modules()) == 8
+    channels = 4 + 4 + 8 + 4 + 8 + 16 + 10
+    assert sum(o.numel() for o in model.parameters()) == 7108 - 2 * channels + channels
+
+
+def test_average_pooling_stands_in_for_the_convolution_of_7_by_7():
+    model = VARIANTS['model1-gap'].network()
+    assert not any(o.kernel_size == (7, 7) for o in model.modules() if isinstance(o, nn.Conv2d))
+    assert sum(o.numel() for o in model.parameters()) == 7108 - 10 * 10 * 7 * 7 - 2 * 10
 
 
 def test_claims_only_name_variants_and_metrics_that_exist(tmp_path):
@@ -499,7 +484,7 @@ def test_claims_only_name_variants_and_metrics_that_exist(tmp_path):
 
 def test_every_variant_is_there_for_a_claim():
     used = {s for o in CLAIMS for s in (o.a, o.b) if isinstance(s, str)}
-    assert used == {k for k, v in VARIANTS.items() if not v.callbacks}
+    assert used == set(VARIANTS)
 
 
 def test_the_numbers_in_the_claims_are_the_assignments():
@@ -535,12 +520,12 @@ def test_pictures_have_a_place_for_each_model_that_was_run_and_for_a_readers_own
 
     own = record('model1', 0, variant='mine'), record('model1', 1, variant='mine')
     s = Study(put(tmp_path, *own, *(record(o, i) for o in ('model1', 'model3') for i in range(2))))
-    study_module.plot_story(s)
+    plots.plot_story(s)
     labels = [o.get_text().split('\n')[0] for o in plt.gca().get_xticklabels()]
     assert labels == ['Model 1', 'Model 3'] and plt.gca().get_xticks().tolist() == [0, 1]
-    study_module.plot_variants(s)
+    plots.plot_variants(s)
     assert [o.get_text() for o in plt.gca().get_yticklabels()] == [f'{o} (n = 2)' for o in ('model1', 'model3', 'mine')]
-    study_module.plot_seeds(s, 'mine')
+    plots.plot_seeds(s, 'mine')
 
 
 def test_verdicts_can_be_asked_for_by_topic(tmp_path):
@@ -557,7 +542,7 @@ def test_verdicts_can_be_asked_for_by_topic(tmp_path):
 def test_the_plan_has_five_seeds_of_the_recipes_and_three_of_each_variant():
     jobs = plan()
     seeds = {name: sorted(s for n, s in jobs if n == name) for name, _ in jobs}
-    assert seeds == {k: list(range(5 if k in SPECS else 3)) for k in VARIANTS if k not in ('model3-cut', 'model3-bf16')}
+    assert seeds == {k: list(range(5 if k in SPECS else 3)) for k in VARIANTS if k != 'model3-cut'}
     assert len(set(jobs)) == len(jobs) == 3 * 5 + 13 * 3
 
 
@@ -581,20 +566,8 @@ def test_a_number_of_seeds_that_is_none_is_refused(seeds):
     one_line(e, f'seeds={seeds!r}', 'at least 1')
 
 
-def test_what_no_claim_needs_is_planned_only_if_asked_for():
-    assert 'model3-bf16' not in dict(plan())
-    assert plan('model3-bf16') == [('model3-bf16', seed) for seed in range(3)]
 
 
-def test_a_run_without_the_callback_of_its_variant_is_not_taken_for_it(tmp_path):
-    put(tmp_path, record('model3-bf16'))
-    job = [('model3-bf16', 0)]
-    assert missing(tmp_path, job, 'digits', 2) == []
-    shutil.rmtree(tmp_path / 'model3-bf16-seed0')
-    put(tmp_path, record('model3-bf16', callbacks=[]))
-    with pytest.raises(InputError) as e:
-        missing(tmp_path, job, 'digits', 2)
-    one_line(e, 'model3-bf16', 'expected')
 
 
 def test_a_plan_for_an_unknown_variant_is_refused():
@@ -634,7 +607,7 @@ def test_a_study_trains_what_was_asked_for_and_removes_what_a_killed_one_left(fo
         assert (run.model, run.variant, run.seed, run.source, run.status) == ('model1', '', seed, 'digits', 'finished')
         assert run.recipe['epochs'] == len(run.rows) == 1 and run.recipe['lr'] == 0.01 and run.train['n'] == 1500
     run = read_run(folder / 'model1-gap-seed1')
-    assert (run.variant, run.options) == ('model1-gap', {'gap': True}) and run.params < 7108
+    assert (run.variant, run.options) == ('model1-gap', {}) and run.params < 7108
     assert len(Study(folder).frame()) == 4
 
 
@@ -701,8 +674,8 @@ def test_a_run_that_is_not_what_was_asked_for_is_refused_and_kept(tmp_path, ther
 
 
 def test_a_run_with_other_options_than_its_variant_is_refused_and_kept(tmp_path):
-    put(tmp_path, record('model1-gap', accs=(0.9,), options={}))
-    refuses(tmp_path, 'model1-gap-seed0', names=['model1-gap'], seeds=1)
+    put(tmp_path, record('model2-no-dropout', accs=(0.9,), options={}))
+    refuses(tmp_path, 'model2-no-dropout-seed0', names=['model2-no-dropout'], seeds=1)
 
 
 @pytest.mark.parametrize(
@@ -757,7 +730,6 @@ def test_a_run_that_diverges_is_kept_and_not_counted(tmp_path, monkeypatch):
     run = read_run(out)
     assert out == tmp_path / 'model1-hot-seed0' and [p.name for p in tmp_path.iterdir()] == [out.name]
     assert (run.status, run.variant) == ('failed', 'model1-hot') and 'lower learning rate' in run.message
-    assert missing(tmp_path, [('model1-hot', 0), ('model1-hot', 1)], 'digits', 2) == [('model1-hot', 1)]
     s = Study(put(tmp_path, record()))
     assert [o.model for o in s.runs] == ['model1'] and [o.variant for o in s.others] == ['model1-hot']
     assert len(s.frame()) == 1 and 'model1-hot seed 0: failed' in study_module.report(s)
@@ -826,7 +798,7 @@ def stop_command(folder, stop):
     options = [f'--{k}={v}' for k, v in stopped.items() if k != 'variants']
     with open(folder.parent / 'stderr', 'w') as err:
         p = subprocess.Popen(
-            [sys.executable, '-m', 'mnist_kit.study', *stopped['variants'], *options, '--out', str(folder)],
+            command('mnist_kit_study', *stopped['variants'], *options, '--out', folder),
             stdout=subprocess.DEVNULL,
             stderr=err,
             start_new_session=True,
@@ -887,10 +859,10 @@ def test_sigterm_ends_a_study_with_130_and_nothing_goes_on_training(tmp_path, ca
 
 
 def test_help_documents_every_option_without_importing_torch():
-    p = run_python('-X', 'importtime', '-m', 'mnist_kit.study', '--help')
+    p = run_python('-X', 'importtime', *command('mnist_kit_study', '--help')[3:])
     assert p.returncode == 0, p.stderr
     modules = {line.split('|')[-1].strip() for line in p.stderr.splitlines() if line.startswith('import time:')}
-    assert 'pandas' in modules and not {'torch', 'fastai', 'torchvision'} & modules
+    assert 'fastcore.script' in modules and not {'torch', 'fastai', 'torchvision'} & modules
     for option in ('out', 'seeds', 'source', 'epochs', 'processes', 'device'):
         assert re.search(rf'--{option}( \S+)?\s+\w', p.stdout), f'--{option} has no text'
 
@@ -959,7 +931,7 @@ def test_all_records_are_shipped_with_the_weights_of_the_median_run_of_each_mode
             assert r.message == '' and [p.name for p in (tmp_path / 'records' / name).iterdir()] == ['run.json']
 
 
-RECORDS = Path(study_module.__file__).parent / 'records'
+from mnist_kit.models import RECORDS  # noqa: E402
 
 
 def test_the_study_that_comes_with_the_kit_is_on_mnist_by_the_recipes_of_this_version():
@@ -1035,7 +1007,7 @@ def test_a_model_of_ones_own_has_no_trained_weights():
 
 def test_trained_weights_do_not_fit_a_changed_model():
     with pytest.raises(InputError) as e:
-        learner_for('model1', pretrained=True, options=dict(gap=True))
+        learner_for('model1', pretrained=True, options={})
     one_line(e, 'does not fit Model1')
 
 

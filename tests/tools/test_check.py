@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,26 +15,13 @@ import torch
 from torch import nn
 
 from submissions import faulty, sound
-from conftest import run_python
-from mnist_kit import check
-from mnist_kit.check import (
-    PAGE,
-    Report,
-    RULES,
-    check_model,
-    check_run,
-    all_hold,
-    check_all,
-    check_submission,
-    figures,
-    mnist_kit_check,
-    split_name,
-    write_csv,
-    findings_table,
-)
-from mnist_kit.models import MODELS
-from mnist_kit.spec import PARAM_BUDGET, RECORDS, SPECS, TARGET_ACC, InputError
-from mnist_kit.train import read_run
+from conftest import command
+from mnist_kit.core import InputError
+from mnist_kit.models import MODELS, RECORDS
+from mnist_kit.runs import read_run
+from mnist_kit.spec import PARAM_BUDGET
+from mnist_kit.tools.grade import Report, check_all, check_submission, split_name, write_csv
+from mnist_kit.tools.rules import RULES, all_hold, check_model, check_run, findings_table, seven_segment_digits
 
 FAULTY = Path(faulty.__file__)
 BY_THE_PROCESS = ('loads', 'finishes', 'quiet')  # found outside of `check_model`
@@ -48,7 +34,7 @@ def broken(findings):
 
 def told(*args, **kwargs):
     "Status, output and errors of the command."
-    p = run_python('-W', 'ignore', '-m', 'mnist_kit.check', *map(str, args), **kwargs)
+    p = subprocess.run(command('mnist_kit_check', *args), capture_output=True, text=True, timeout=300, **kwargs)
     return p.returncode, p.stdout, p.stderr
 
 
@@ -121,9 +107,9 @@ def test_twenty_faults_are_tried():
 
 
 def test_the_figures_are_normalised_and_each_has_its_own_form():
-    x, y = figures(20)
+    x, y = seven_segment_digits(20)
     assert x.shape == (20, 1, 28, 28) and y.tolist() == [*range(10)] * 2
-    assert torch.equal(x, figures(20)[0]) and not torch.equal(x, figures(20, seed=1)[0])
+    assert torch.equal(x, seven_segment_digits(20)[0]) and not torch.equal(x, seven_segment_digits(20, seed=1)[0])
     assert x.min() >= -0.1307 / 0.3081 - 1e-6 and x.max() <= (1 - 0.1307) / 0.3081 + 1e-6
 
 
@@ -307,10 +293,6 @@ def test_a_class_is_checked_side_by_side_and_leaves_a_table(tmp_path):
     assert '1 of 3 hold' in out and len([o for o in out.split('\n') if o[:1] in '✓✗' and o]) == 3
 
 
-def test_what_is_printed_is_counted_in_characters():
-    report = Report('x')
-    check._read_output(io.BytesIO('é'.encode() * 70_000), report)
-    assert report.printed == 70_000
 
 
 def test_a_lazy_model_that_is_given_stays_as_it_is():
@@ -340,7 +322,7 @@ def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):
             'ignore',
             '-c',
             'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n'
-            'import sys, runpy; sys.argv[0] = "check"; runpy.run_module("mnist_kit.check", run_name="__main__")',
+            f'import runpy; runpy.run_path({command("mnist_kit_check")[-1]!r}, run_name="__main__")',
             *map(str, args),
         ],
         stderr=subprocess.PIPE,
@@ -395,8 +377,3 @@ def test_learner_for_takes_such_a_model():
     with learn.no_bar(), learn.no_logging():
         learn.fit_recipe(epochs=1)
     assert len(learn.recorder.values) == 1
-
-
-def test_the_command_does_not_wait_for_torch():
-    p = run_python('-c', "import sys, mnist_kit.check; print([o for o in ('torch', 'fastai') if o in sys.modules])")
-    assert p.stdout.strip() == '[]', p.stderr
