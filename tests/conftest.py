@@ -35,6 +35,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line(
+        'markers', 'slow: takes more than some ten seconds: whole benchmarks, trainings that are killed'
+    )
     config.addinivalue_line('markers', "assignment: the assignment's rules, which --model turns on another model")
     try:
         split_name(config.getoption('--model') or 'model3')

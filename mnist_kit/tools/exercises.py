@@ -37,9 +37,7 @@ def insist(
     if not ok: raise NotYet(' '.join(f'{found}: expected {expected}. {hint}'.split()))
 
 # %% ../../nbs/tools/exercises.ipynb #28a0c9b2
-def in_words(
-    e:Exception
-)->str:
+def in_words(e:Exception)->str:
     "An exception: its kind, its message, and the last line that it went through that is not in a library."
     first = (str(e).strip().splitlines() or ['no message'])[0][:200]
     frames = [o for o in traceback.extract_tb(e.__traceback__)[1:] if '-packages' not in o.filename]
@@ -57,28 +55,21 @@ def attempt(
            'The message before the colon is Python\'s own. Mend that line first, and call it yourself in a cell.')
 
 # %% ../../nbs/tools/exercises.ipynb #4c25bb6c
-def facts(
-    layers:str # of a `Stage`
-)->tuple|None: # (k, ni, nf, bn): side of the window, channels in and out, and is there a batch normalisation?
-    "What the parameters of a stage follow from; None if it has no convolution."
+def facts(layers:str)->tuple|None: # (side of the window, channels in, channels out, has it batch normalisation?)
+    "What the parameters of a stage follow from, read from its layers; None if it has no convolution."
     found = re.search(r'Conv2d\((\d+)→(\d+), (\d+)x\3', layers)
     if not found: return None
     ni,nf,k = map(int, found.groups())
     return k,ni,nf,'BN' in layers
 
-def n_params(
-    layers:str # of a `Stage`
-)->int:
+def n_params(layers:str)->int:
     "Parameters of a stage, by arithmetic."
     if not facts(layers): return 0
     k,ni,nf,bn = facts(layers)
     return k*k*ni*nf + (2*nf if bn else 0)
 
 # %% ../../nbs/tools/exercises.ipynb #5b262453
-def count_hint(
-    n:int,       # what the student has counted
-    stage:Stage
-)->str:
+def count_hint(n:int, stage:Stage)->str:
     "The slip that leads to `n`, if it is a usual one."
     k,ni,nf,bn = facts(stage.layers)
     w,norm,places = k*k*ni*nf,2*nf*bn,stage.shape[1]*stage.shape[2]
@@ -135,10 +126,7 @@ def check_counts(
     return f'Right: {total:,} parameters.'
 
 # %% ../../nbs/tools/exercises.ipynb #19e90faf
-def chain(
-    model:nn.Module,
-    x:Tensor # images
-)->list:     # (layer in the assignment's notation, input tensors, shape of the output)
+def chain(model, x)->list: # (layer in the assignment's notation, input tensors, shape of the output)
     "The layers of `model` in the order in which they are carried out, up to the softmax."
     silent = {'empty','empty_like','detach','alias','clone','lift_fresh','view','_unsafe_view','_reshape_alias',
               'squeeze','unsqueeze','t'}  # these compute nothing
@@ -156,16 +144,12 @@ def chain(
         if name not in silent: done.append((name, inputs, shape))
     return done
 
-def layers_of(
-    spec:ModelSpec
-)->list: # (`Stage`, one layer of it)
+def layers_of(spec:ModelSpec)->list: # (`Stage`, one layer of it)
     "The layers in the table of a model, up to the softmax."
     return [(stage,o) for stage in spec.stages for o in stage.layers.split(' → ') if o not in ('Flatten','LogSoftmax')]
 
 # %% ../../nbs/tools/exercises.ipynb #f6cd8955
-def build(
-    cls # what the student wrote: a class of `nn.Module`
-)->nn.Module:
+def build(cls)->nn.Module:
     "One object of the class. Raises `NotYet`."
     insist(not isinstance(cls, nn.Module), f'an object of {type(cls).__name__}', 'the class',
            'Hand over its name without parentheses.')
@@ -211,11 +195,8 @@ def layer_hint(
     if not got: return 'The network ends here: is the layer used in forward?'
     return f'{got} stands where the table goes on with the next stage.'
 
-def by_table(
-    x:Tensor,   # images
-    steps:list, # from `chain`, the layers of the table
-)->Tensor:      # log-probabilities
-    "What the layers of the table give with the parameters that were found."
+def by_table(x, steps)->Tensor: # log-probabilities
+    "What the layers of the table give for `x`, with the parameters in `steps`, which `chain` has found."
     for name,inputs,_ in steps:
         if name.startswith('Conv'): x = F.conv2d(x, inputs[1])
         elif name=='BN':   x = F.batch_norm(x, inputs[3], inputs[4], inputs[1], inputs[2])
@@ -261,10 +242,7 @@ class NoteDropout(TorchFunctionMode):
             self.ps.append(kwargs.get('p', 0.5))
         return func(*args, **kwargs)
 
-def dropouts(
-    model:nn.Module,
-    x:Tensor # images
-)->tuple:    # (their probabilities, does it drop anything in training?)
+def dropouts(model, x)->tuple: # (their probabilities, does it drop anything in training?)
     "The dropout of a network in training."
     with torch.random.fork_rng(devices=[]), torch.no_grad(), NoteDropout() as note:
         a,b = (model.train()(x.clone()) for _ in range(2))
@@ -293,10 +271,7 @@ def check_baseline(
     return f'Right: {n:,} parameters, layer by layer as in the table.'
 
 # %% ../../nbs/tools/exercises.ipynb #d3ec8af3
-def pixel_layer(
-    model:nn.Module,
-    x:Tensor # images
-)->str:
+def pixel_layer(model, x)->str:
     "The first convolution whose window is the whole picture, in words; '' if there is none."
     for name,inputs,shape in chain(model, x):
         h,w = inputs[0].shape[2:] if name.startswith('Conv') else (1,1)
@@ -338,10 +313,7 @@ def moved_first(x, degrees, right, down):
     mats = affine_mats(x, 0, 0, draw_rotate=degrees, draw_translate=(0,0))
     return affine_sample(x, torch.cat([mats[:,:,:2], -2*torch.stack([right,down], dim=1)[...,None]], dim=2))
 
-def alike(
-    a:Tensor,
-    b:Tensor
-)->bool:
+def alike(a:Tensor, b:Tensor)->bool:
     "Are two batches of images the same, up to rounding?"
     return bool((a-b).abs().max()<1e-3)
 
@@ -412,10 +384,7 @@ def asked(
     return out.detach()
 
 # %% ../../nbs/tools/exercises.ipynb #5283e185
-def check_together(
-    augment,
-    x:Tensor # images
-):
+def check_together(augment, x):
     "The part of exercise 4 in which all images have the same angle and shift. Raises `NotYet`."
     white,half = torch.ones_like(x),1.5/IMAGE_SIZE
     judge(asked(augment, x), x, 'other images at 0 degrees and no shift', 'the same images',
@@ -435,10 +404,7 @@ def check_together(
           whole=moved(white, 30))
 
 # %% ../../nbs/tools/exercises.ipynb #0cdf25b6
-def check_each(
-    augment,
-    x:Tensor # images
-):
+def check_each(augment, x):
     "The part of exercise 4 in which each image has its own angle and shift. Raises `NotYet`."
     n = len(x)
     degrees,right,down = torch.linspace(-40, 35, n),torch.linspace(0.15, -0.1, n),torch.linspace(-0.12, 0.14, n)
@@ -470,11 +436,7 @@ def check_augment(
     return 'Right: each image is turned and then moved by its own.'
 
 # %% ../../nbs/tools/exercises.ipynb #3a244114
-def rate(
-    one_cycle,
-    pos:float,
-    lr_max:float
-)->float:
+def rate(one_cycle, pos:float, lr_max:float)->float:
     "What the student's function gives. Raises `NotYet` if that is not a number."
     call = f'one_cycle({pos:g}, {lr_max:g})'
     o = attempt(call, one_cycle, pos, lr_max)

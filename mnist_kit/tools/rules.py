@@ -441,7 +441,8 @@ _TARGET = f'at least {pct(TARGET_ACC)}'
 
 @rule(_TARGET,
       'What the three lessons show: augmentation, the one-cycle policy, weight decay, more channels while the '
-      'image is still large, and only light dropout; key_learnings tells what each was seen to bring.', of='run')
+      'image is still large, and only light dropout; the lesson 4_key_learnings tells what each was seen to '
+      'bring.', of='run')
 def target(run):
     "After the last epoch, so many of the test images are right."
     return run.accuracy>=TARGET_ACC,pct(run.accuracy)

@@ -1,7 +1,5 @@
 "A plain fastai Learner that does what the assignment's PyTorch loop does."
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from fastai.interpret import ClassificationInterpretation
 from fastai.learner import Learner, load_learner
 from torch import nn
 
-from conftest import quiet, run_python
+from conftest import quiet
 from mnist_kit.core import InputError, TrainingError
 from mnist_kit.data import dls_for
 from mnist_kit.learner import learner_for, make_model

@@ -7,7 +7,6 @@ import pickle
 import re
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 

@@ -6,7 +6,19 @@ import pytest
 
 from conftest import run_python
 from mnist_kit.core import InputError
-from mnist_kit.spec import MEAN, MODEL1, MODEL2, MODEL3, PARAM_BUDGET, Recipe, SPECS, STD, TARGET_ACC, recipe_with, spec_for
+from mnist_kit.spec import (
+    MEAN,
+    MODEL1,
+    MODEL2,
+    MODEL3,
+    PARAM_BUDGET,
+    Recipe,
+    SPECS,
+    STD,
+    TARGET_ACC,
+    recipe_with,
+    spec_for,
+)
 
 
 def test_the_target_is_99_4_percent_with_less_than_8k_parameters():

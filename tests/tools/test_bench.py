@@ -81,6 +81,7 @@ def test_a_round_is_as_many_steps_as_asked_for(way, monkeypatch):
     assert len(taken) == 13
 
 
+@pytest.mark.slow
 def test_things_are_measured_by_turns_in_processes_of_their_own(tmp_path):
     code = (
         'import os, time\n'
@@ -200,14 +201,14 @@ def test_a_whole_training_validates_after_each_epoch(monkeypatch):
 def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_module, 'BATCH_SIZES', (64, 128))
     monkeypatch.setattr(bench_module, 'DATA_SIZES', (256, 512))
-    b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', 'cpu', batches=2, rounds=2)
+    b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', 'cpu', batches=2, rounds=1)
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
     ways = ['plain', 'kit', 'contiguous', 'channels last', 'device', 'whole step', 'bare']
     assert list(b.steps['model3']) == ways
-    assert list(b.floor['model3']) == ['kit', 'bare'] and len(b.floor['model3']['kit']) == 4 * 2
+    assert list(b.floor['model3']) == ['kit', 'bare'] and len(b.floor['model3']['kit']) == 4
     assert list(b.batch_sizes) == ['64', '128'] and list(b.data_sizes) == ['256', '512']
     tables = (b.steps['model3'], b.data, b.batch_sizes, b.data_sizes, b.startup, b.throughput)
-    assert all(len(v) == 2 and min(v) > 0 for table in tables for v in table.values())
+    assert all(len(v) == 1 and min(v) > 0 for table in tables for v in table.values())
     assert 50 < b.memory['model3']['fastai'] < b.memory['model3']['peak']
     text = report(b)
     for part in ('channels last', 'Memory, model3', 'Microseconds', 'in an hour', 'first batch'):

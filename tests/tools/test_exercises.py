@@ -211,5 +211,3 @@ def test_dropout_is_found_as_a_function_too():
             return super().forward(nn.functional.dropout(x, 0.3, self.training))
 
     assert 'dropout with p=0.3: expected no dropout' in not_yet(exercises.check_baseline, Dropping)
-
-

@@ -1,4 +1,4 @@
-"""Networks with one fault each, and the rule that the fault breaks. `Sound` has none."""
+"""Networks with one fault each; `BREAKS` says which rule it breaks. `Sound` has none."""
 
 import torch
 import torch.nn.functional as F
@@ -29,29 +29,29 @@ class Sound(nn.Module):
         return F.log_softmax(self.head(self.body(x)).flatten(1), dim=1)
 
 
-class OverBudget(Sound):  # budget
+class OverBudget(Sound):
     def __init__(self):
         super().__init__()
         self.body[4] = block(8, 32)
         self.body[5] = block(32, 16)
 
 
-class Logits(Sound):  # log_probabilities
+class Logits(Sound):
     def forward(self, x):
         return self.head(self.body(x)).flatten(1)
 
 
-class Probabilities(Sound):  # log_probabilities
+class Probabilities(Sound):
     def forward(self, x):
         return super().forward(x).exp()
 
 
-class SoftmaxTwice(Sound):  # overfits_one_batch
+class SoftmaxTwice(Sound):
     def forward(self, x):
         return F.log_softmax(super().forward(x).exp(), dim=1)
 
 
-class DenseHead(Sound):  # convolutional
+class DenseHead(Sound):
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(block(1, 4), nn.MaxPool2d(4), block(4, 8), nn.Flatten())
@@ -61,7 +61,7 @@ class DenseHead(Sound):  # convolutional
         return F.log_softmax(self.head(self.body(x)), dim=1)
 
 
-class DenseAfterPooling(Sound):  # convolutional
+class DenseAfterPooling(Sound):
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(block(1, 4), block(4, 8), nn.MaxPool2d(6), nn.Flatten())
@@ -71,12 +71,12 @@ class DenseAfterPooling(Sound):  # convolutional
         return F.log_softmax(self.head(self.body(x)), dim=1)
 
 
-class DenseInDisguise(DenseHead):  # convolutional
+class DenseInDisguise(DenseHead):
     def forward(self, x):
         return F.log_softmax(torch.einsum('ni,oi->no', self.body(x), self.head.weight) + self.head.bias, dim=1)
 
 
-class NoBatchNorm(Sound):  # batch_normalisation
+class NoBatchNorm(Sound):
     def __init__(self):
         super().__init__()
         for o in self.body:
@@ -84,7 +84,7 @@ class NoBatchNorm(Sound):  # batch_normalisation
                 o[1] = nn.Identity()
 
 
-class NotInTheGraph(Sound):  # gradients
+class NotInTheGraph(Sound):
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
@@ -93,19 +93,19 @@ class NotInTheGraph(Sound):  # gradients
         return super().forward(x * self.scale.item())
 
 
-class DeadReLU(Sound):  # gradients
+class DeadReLU(Sound):
     def __init__(self):
         super().__init__()
         self.body[0] = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.BatchNorm2d(8))
         nn.init.constant_(self.body[0][0].bias, -100.0)
 
 
-class AlwaysDropsOut(Sound):  # deterministic
+class AlwaysDropsOut(Sound):
     def forward(self, x):
         return F.log_softmax(self.head(F.dropout(self.body(x), 0.2)).flatten(1), dim=1)
 
 
-class Remembers(Sound):  # deterministic
+class Remembers(Sound):
     def __init__(self):
         super().__init__()
         self.register_buffer('calls', torch.zeros(()))
@@ -115,63 +115,63 @@ class Remembers(Sound):  # deterministic
         return super().forward(x)
 
 
-class ChangesImages(Sound):  # leaves_images_alone
+class ChangesImages(Sound):
     def forward(self, x):
         x -= x.mean((1, 2, 3), keepdim=True)
         return super().forward(x)
 
 
-class LooksAtNeighbours(Sound):  # ignores_neighbours
+class LooksAtNeighbours(Sound):
     def __init__(self):
         super().__init__()
         self.body[0][1] = nn.BatchNorm2d(8, track_running_stats=False)
 
 
-class ChannelsLast(Sound):  # runs: wants (N, 28, 28, 1)
+class ChannelsLast(Sound):  # wants (N, 28, 28, 1)
     def forward(self, x):
         return super().forward(x.permute(0, 3, 1, 2))
 
 
-class Raises(Sound):  # runs
+class Raises(Sound):
     def forward(self, x):
         raise RuntimeError('one\ntwo')
 
 
-class FixedBatch(Sound):  # shape
+class FixedBatch(Sound):
     def forward(self, x):
         return F.log_softmax(self.head(self.body(x)).view(128, 10), dim=1)
 
 
-class ElevenDigits(Sound):  # shape
+class ElevenDigits(Sound):
     def __init__(self):
         super().__init__()
         self.head = nn.Conv2d(16, 11, 1)
 
 
-class Maps(Sound):  # shape
+class Maps(Sound):
     def forward(self, x):
         return F.log_softmax(self.head(self.body(x)), dim=1)
 
 
-class NaN(Sound):  # finite
+class NaN(Sound):
     def forward(self, x):
         return super().forward(
             (x - x.flatten(1).min(1).values[:, None, None, None]) / x.flatten(1).std(1)[:, None, None, None]
         )
 
 
-class Corner(Sound):  # receptive_field
+class Corner(Sound):
     def forward(self, x):
         return super().forward(x[..., 7:22, 7:22])
 
 
-class UnusedBatchNorm(NoBatchNorm):  # batch_normalisation
+class UnusedBatchNorm(NoBatchNorm):
     def __init__(self):
         super().__init__()
         self.norm = nn.BatchNorm2d(16, affine=False)
 
 
-class InAList(Sound):  # gradients
+class InAList(Sound):
     def __init__(self):
         super().__init__()
         self.more = [nn.Conv2d(1, 1, 1)]
@@ -180,19 +180,19 @@ class InAList(Sound):  # gradients
         return super().forward(self.more[0](x))
 
 
-class EvaluatesAlways(Sound):  # runs
+class EvaluatesAlways(Sound):
     def forward(self, x):
         self.eval()
         return super().forward(x)
 
 
-class LogitsInTraining(Sound):  # log_probabilities
+class LogitsInTraining(Sound):
     def forward(self, x):
         out = self.head(self.body(x)).flatten(1)
         return out if self.training else F.log_softmax(out, dim=1)
 
 
-class DenseOverFewPixels(Sound):  # convolutional
+class DenseOverFewPixels(Sound):
     def __init__(self):
         super().__init__()
         self.body = self.body[:5]
@@ -203,72 +203,56 @@ class DenseOverFewPixels(Sound):  # convolutional
         return F.log_softmax(self.head(maps.flatten(1)), dim=1)
 
 
-class NeverEnds(Sound):  # finishes
+class NeverEnds(Sound):
     def forward(self, x):
         while True:
             pass
 
 
-class Hog(Sound):  # finishes
+class Hog(Sound):
     def forward(self, x):
         self.more = torch.zeros(4096, 2**18)
         return super().forward(x)
 
 
-class Leaves(Sound):  # finishes
+class Leaves(Sound):
     def forward(self, x):
         import os
 
         os._exit(3)
 
 
-class Prints(Sound):  # quiet
+class Prints(Sound):
     def forward(self, x):
         print('x' * 1_000_000)
         return super().forward(x)
 
 
-class WantsArguments(Sound):  # loads
+class WantsArguments(Sound):
     def __init__(self, channels):
         super().__init__()
 
 
-class ForgetsSuper(nn.Module):  # loads
+class ForgetsSuper(nn.Module):
     def __init__(self):
         self.conv = nn.Conv2d(1, 10, 28)
 
 
 BREAKS = dict(
-    OverBudget='budget',
-    Logits='log_probabilities',
-    Probabilities='log_probabilities',
-    SoftmaxTwice='overfits_one_batch',
-    DenseHead='convolutional',
-    DenseAfterPooling='convolutional',
-    DenseInDisguise='convolutional',
-    NoBatchNorm='batch_normalisation',
-    NotInTheGraph='gradients',
-    DeadReLU='gradients',
-    AlwaysDropsOut='deterministic',
-    Remembers='deterministic',
-    ChangesImages='leaves_images_alone',
-    LooksAtNeighbours='ignores_neighbours',
-    ChannelsLast='runs',
-    Raises='runs',
-    FixedBatch='shape',
-    ElevenDigits='shape',
-    Maps='shape',
-    NaN='finite',
-    Corner='receptive_field',
-    UnusedBatchNorm='batch_normalisation',
-    InAList='gradients',
-    EvaluatesAlways='runs',
-    LogitsInTraining='log_probabilities',
-    DenseOverFewPixels='convolutional',
-    NeverEnds='finishes',
-    Hog='finishes',
-    Leaves='finishes',
-    Prints='quiet',
-    WantsArguments='loads',
-    ForgetsSuper='loads',
+    budget='OverBudget',
+    log_probabilities='Logits Probabilities LogitsInTraining',
+    overfits_one_batch='SoftmaxTwice',
+    convolutional='DenseHead DenseAfterPooling DenseInDisguise DenseOverFewPixels',
+    batch_normalisation='NoBatchNorm UnusedBatchNorm',
+    gradients='NotInTheGraph DeadReLU InAList',
+    deterministic='AlwaysDropsOut Remembers',
+    leaves_images_alone='ChangesImages',
+    ignores_neighbours='LooksAtNeighbours',
+    runs='ChannelsLast Raises EvaluatesAlways',
+    shape='FixedBatch ElevenDigits Maps',
+    finite='NaN',
+    receptive_field='Corner',
+    finishes='NeverEnds Hog Leaves',
+    quiet='Prints',
+    loads='WantsArguments ForgetsSuper',
 )

@@ -1,0 +1,206 @@
+"The house: what may import what, how large it may get, and that notebooks, package and README are in step."
+
+import ast
+import json
+import re
+import shutil
+from configparser import ConfigParser
+from graphlib import TopologicalSorter
+
+import pytest
+
+from conftest import ROOT, run_python
+
+NOTEBOOKS = sorted(p.relative_to(ROOT) for p in (ROOT / 'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+SPINE = [p.stem.split('_', 1)[1] for p in NOTEBOOKS if re.match(r'\d\d_', p.name) and p.stem != '08_all']  # in order
+TOOLS = [p.stem for p in NOTEBOOKS if p.parent.name == 'tools']
+MODULES = {name: ROOT / 'mnist_kit' / f'{name}.py' for name in SPINE}
+MODULES |= {f'tools.{name}': ROOT / 'mnist_kit' / 'tools' / f'{name}.py' for name in TOOLS}
+settings = ConfigParser(delimiters=['='])
+settings.read(ROOT / 'settings.ini', encoding='utf-8')
+settings = settings['DEFAULT']
+
+
+def text_of(path):
+    return (ROOT / path).read_text(encoding='utf-8')
+
+
+def tree_of(name):
+    return ast.parse(text_of(MODULES[name]))
+
+
+def used_by(name):
+    "The modules of this kit that a module imports, anywhere in its text."
+    found = set()
+    package = ['mnist_kit', *name.split('.')][:-1]
+    for node in ast.walk(tree_of(name)):
+        if isinstance(node, ast.Import):
+            found |= {o.name for o in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            base = '.'.join([*above, *([node.module] if node.module else [])])
+            found |= {base} | {f'{base}.{o.name}' for o in node.names}
+    # a module may start itself in another process, and so import itself
+    return {o.removeprefix('mnist_kit.') for o in found if o.removeprefix('mnist_kit.') in MODULES} - {name}
+
+
+# ---------------------------------------------------------------- what may import what
+
+
+@pytest.mark.parametrize('name', SPINE)
+def test_a_spine_module_imports_only_from_spine_modules_above_it(name):
+    assert used_by(name) <= set(SPINE[: SPINE.index(name)])
+
+
+def test_there_are_no_circles():
+    order = list(TopologicalSorter({name: used_by(name) for name in MODULES}).static_order())  # CycleError for a circle
+    assert set(order) == set(MODULES)
+    assert used_by('learner') >= {'core', 'models'}, 'imports are found'
+    assert any(o.startswith('tools.') for o in used_by('tools.grade')), 'in the workshop, too'
+
+
+@pytest.mark.parametrize('name', [o for o in MODULES if o != 'tools.cli'])
+def test_nothing_is_imported_inside_a_function(name):
+    functions = [
+        o for o in ast.walk(tree_of(name)) if isinstance(o, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    ]
+    inside = [o for f in functions for o in ast.walk(f) if isinstance(o, ast.Import | ast.ImportFrom)]
+    assert [o.lineno for o in inside] == []
+
+
+# ---------------------------------------------------------------- how large it may get
+
+
+def code_cells(path):
+    return [''.join(c['source']) for c in json.loads(text_of(path))['cells'] if c['cell_type'] == 'code']
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
+def test_no_exported_cell_has_more_than_40_lines(path):
+    long = {o.splitlines()[1]: len(o.splitlines()) for o in code_cells(path) if re.match(r'#\|\s*export', o)}
+    assert {k: n for k, n in long.items() if n > 40 + 1} == {}  # and the line that says that it is exported
+
+
+def lines(names):
+    return sum(len(text_of(MODULES[o]).splitlines()) for o in names)
+
+
+def test_the_spine_has_at_most_1500_lines():
+    assert lines(SPINE) <= 1500
+
+
+def test_the_library_has_at_most_3300_lines():
+    assert lines(MODULES) <= 3300
+
+
+def public_names(name):
+    (names,) = [o.value for o in tree_of(name).body if isinstance(o, ast.Assign) and o.targets[0].id == '__all__']
+    return ast.literal_eval(names)
+
+
+def test_there_are_at_most_160_public_names():
+    assert sum(len(public_names(o)) for o in MODULES) <= 160
+
+
+def test_a_lessons_one_import_brings_the_spine_and_what_the_lessons_use():
+    code = 'import mnist_kit.all; print(*mnist_kit.all.__all__)'
+    brought = set(run_python('-c', code, cwd=ROOT).stdout.split())
+    assert brought >= {o for name in SPINE for o in public_names(name)}
+    assert brought >= {'pd', 'plt', 'torch', 'nn', 'F', 'replace', 'ClassificationInterpretation', 'plot_story'}
+
+
+# ---------------------------------------------------------------- notebooks, package and README in step
+
+
+@pytest.fixture
+def copy(tmp_path):
+    "A copy of what nbdev reads and writes, without the modules that it should write."
+    for name in ('nbs', 'mnist_kit'):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
+        )
+    for name in ('settings.ini', 'pyproject.toml'):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for p in (tmp_path / 'mnist_kit').rglob('*.py'):
+        if p.name != '__init__.py':
+            p.unlink()
+    return tmp_path
+
+
+def content(folder):
+    "The files in what nbdev reads and writes, and what is in them."
+    skip = {'__pycache__', '.ipynb_checkpoints', 'records'}
+    found = [
+        p for o in ('nbs', 'mnist_kit') for p in (folder / o).rglob('*') if p.is_file() and not skip & set(p.parts)
+    ]
+    found += [folder / 'settings.ini', folder / 'pyproject.toml']
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found}
+
+
+@pytest.mark.parametrize('module, command', [('doclinks', 'export'), ('clean', 'clean')])
+def test_notebooks_and_package_are_as_nbdev_leaves_them(copy, module, command):
+    if command == 'clean':
+        shutil.rmtree(copy / 'mnist_kit')
+        shutil.copytree(ROOT / 'mnist_kit', copy / 'mnist_kit')
+    p = run_python('-c', f'from nbdev.{module} import nbdev_{command} as f; f.__wrapped__()', cwd=copy)
+    assert p.returncode == 0, p.stderr
+    here, there = content(ROOT), content(copy)
+    assert sorted(here) == sorted(there)
+    assert [o for o in here if here[o] != there[o]] == []
+
+
+@pytest.fixture(scope='module')
+def converted(tmp_path_factory):
+    "What nbconvert makes of index.ipynb: README.md and its picture."
+    out = tmp_path_factory.mktemp('readme')
+    p = run_python('-m', 'nbconvert', '--config', '.ci/readme.py', f'--FilesWriter.build_directory={out}', cwd=ROOT)
+    assert p.returncode == 0, p.stderr
+    return out
+
+
+@pytest.mark.parametrize('path', ['README.md', 'nbs/images/story.png'])
+def test_the_readme_and_its_picture_are_written_from_index(converted, path):
+    assert (converted / path).read_bytes() == (ROOT / path).read_bytes()
+
+
+def test_the_version_is_the_one_in_settings():
+    import mnist_kit
+
+    assert mnist_kit.__version__ == settings['version']
+
+
+def test_the_readme_lists_every_notebook_and_its_links_to_colab_work():
+    here = f'{settings["user"]}/{settings["repo"]}/blob/{settings["branch"]}/'
+    links = re.findall(r'colab\.research\.google\.com/github/([^)\s"]+)', text_of('README.md'))
+    assert all(o.startswith(here) for o in links)
+    listed = {o.removeprefix(here) for o in links}
+    assert listed | {'nbs/index.ipynb', 'nbs/08_all.ipynb'} == {p.as_posix() for p in NOTEBOOKS} | {'nbs/08_all.ipynb'}
+
+
+@pytest.mark.parametrize('path', [*NOTEBOOKS, 'README.md', 'CONTRIBUTING.md'], ids=str)
+def test_links_between_files_lead_somewhere(path):
+    text = text_of(path) if str(path).endswith('.md') else '\n'.join(markdown_cells(path))
+    # a link with a scheme leads elsewhere, except to this repository; index.ipynb is read as README.md, in the root
+    folder = ROOT if str(path) == 'nbs/index.ipynb' else (ROOT / path).parent
+    for link in re.findall(r'\]\(([^)\s]+)\)', text):
+        link = re.sub(
+            rf'^https://github.com/{settings["user"]}/{settings["repo"]}/blob/{settings["branch"]}/', f'{ROOT}/', link
+        )
+        if not re.match(r'\w+:|#', link):
+            assert (folder / link.split('#')[0]).exists(), link
+
+
+def markdown_cells(path):
+    return [''.join(c['source']) for c in json.loads(text_of(path))['cells'] if c['cell_type'] == 'markdown']
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
+def test_a_notebook_installs_the_kit_where_it_runs_in_colab(path):
+    assert f'git+https://github.com/{settings["user"]}/{settings["repo"]}' in text_of(path)
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
+def test_a_notebook_holds_no_error_and_no_path_of_a_machine(path):
+    text = text_of(path)
+    assert '"output_type": "error"' not in text
+    assert not re.search(r'/(home|root|work|tmp|Users)/', text)

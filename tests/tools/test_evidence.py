@@ -1,0 +1,446 @@
+"How sure a few runs make one, what a study reads, and what it says to the claims."
+
+import json
+from dataclasses import asdict
+from math import isnan, sqrt
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from IPython.core.formatters import DisplayFormatter
+from made_runs import contents, put, record, refused
+from scipy import stats
+from torch import nn
+
+from mnist_kit.evidence import (
+    CLAIMS,
+    RUN_COLUMNS,
+    TOPICS,
+    VARIANTS,
+    VERDICTS,
+    Comparison,
+    Model1AveragePool,
+    Model1NoBatchNorm,
+    Study,
+    base_model,
+    compare,
+    interval,
+    median_run,
+    results_table,
+    summary_of,
+    variant_for,
+    verdict_table,
+    verdicts,
+)
+from mnist_kit.models import MODELS, Model1, count_params
+from mnist_kit.spec import SPECS
+
+# ---------------------------------------------------------------- how sure?
+
+
+@pytest.mark.parametrize('confidence', [0.5, 0.95, 0.99])
+@pytest.mark.parametrize('values', [[1, 2, 4], [0.9906, 0.9899, 0.9950, 0.9901, 0.9912], [-3, 5], range(30)])
+def test_the_interval_is_scipys_t_interval(values, confidence):
+    values = list(values)
+    theirs = stats.t.interval(confidence, df=len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    mine = interval(values, confidence)
+    assert (mine.low, mine.high) == pytest.approx(theirs, rel=1e-12)
+    assert (mine.mean, mine.n) == (pytest.approx(np.mean(values)), len(values))
+
+
+def test_the_intervals_of_two_values_by_hand():
+    """1 and 3: mean 2, standard deviation √2, of the mean √2/√2 = 1; Student's t for one degree of freedom is 12.706.
+    For one more value, √2·√(1+1/2) = √3 takes the place of that 1."""
+    o = interval([1, 3])
+    assert (o.mean, o.low, o.high, o.half) == pytest.approx((2, 2 - 12.706, 2 + 12.706, 12.706), abs=1e-3)
+    o = interval([1, 3], one_more=True)
+    assert (o.mean, o.half) == pytest.approx((2, 12.706 * sqrt(3)), abs=1e-3)
+
+
+def test_the_interval_of_one_more_value_contains_it_19_times_in_20():
+    "2,000 draws of five values and one more: 95 %, with a standard deviation of √(0.95·0.05/2,000) = 0.5 %."
+    draws = np.random.default_rng(0).normal(7, 3, (2_000, 6))
+    inside = [o.low <= x[5] <= o.high for x in draws for o in [interval(x[:5], one_more=True)]]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    'values, confidence, parts',
+    [
+        ([], 0.95, ('0 values', 'at least two')),
+        ([0.99], 0.95, ('1 value for', 'at least two', 'more seeds')),
+        ([0.99, float('nan')], 0.95, ('nan', 'finite')),
+        ([0.99, float('inf'), 0.98], 0.95, ('inf', 'finite')),
+        *(([1, 2], o, ('confidence=', 'between 0 and 1')) for o in (0, 1, 95, -0.5, float('nan'))),
+    ],
+)
+def test_an_interval_needs_two_finite_values_and_a_probability(values, confidence, parts):
+    refused(lambda: interval(values, confidence), *parts)
+
+
+# ---------------------------------------------------------------- A against B
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Model 1 with seeds 0, 1, 2, 5 and Model 2 with 1, 2, 5, 7, in folders whose order is not that of the seeds.
+    By seed, 1 minus 2 is +0.01, +0.02, +0.03; by position it would be mixed."""
+    one, two = {5: 0.98, 1: 0.95, 0: 0.10, 2: 0.96}, {7: 0.20, 2: 0.94, 5: 0.95, 1: 0.94}
+    for i, (seed, acc) in enumerate(one.items()):
+        put(tmp_path, record('model1', seed, (0.5, acc)), at=f'{i}')
+    for i, (seed, acc) in enumerate(two.items()):
+        put(tmp_path, record('model2', seed, (0.5, acc)), at=f'{9 - i}')
+    return Study(tmp_path)
+
+
+def test_runs_are_paired_by_seed_and_only_common_seeds_count(pairs):
+    assert compare(pairs, 'model1', 'model2').diffs == pytest.approx((0.01, 0.02, 0.03))
+    assert compare(pairs, 'model2', 'model1').diffs == pytest.approx((-0.01, -0.02, -0.03))
+    theirs = stats.ttest_rel([0.95, 0.96, 0.98], [0.94, 0.94, 0.95]).confidence_interval(0.95)
+    d = compare(pairs, 'model1', 'model2').diff
+    assert (d.low, d.high) == pytest.approx((theirs.low, theirs.high)) and d.n == 3
+
+
+@pytest.mark.parametrize(
+    'diffs, verdict',
+    [
+        ((0.01, 0.02, 0.03), 'not resolved'),  # 0.02 ± 4.303·0.01/√3 = 0.0248
+        ((0.02, 0.03, 0.04), 'supported'),  # 0.03 ± 0.0248
+        ((-0.02, -0.03, -0.04), 'contradicted'),
+        ((0.0, 0.0, 0.0), 'not resolved'),  # neither is larger
+    ],
+)
+def test_a_claim_is_supported_if_the_whole_interval_is_above_zero_contradicted_if_below(diffs, verdict):
+    assert Comparison('a', 'b', 'accuracy', diffs).verdict == verdict and verdict in VERDICTS
+
+
+def test_the_verdict_is_that_of_a_paired_t_test_at_5_percent():
+    for seed in range(20):
+        diffs = np.random.default_rng(seed).normal(0.8, 1, 5)
+        t = stats.ttest_1samp(diffs, 0)
+        expected = 'not resolved' if t.pvalue > 0.05 else 'supported' if t.statistic > 0 else 'contradicted'
+        assert Comparison('a', 'b', 'accuracy', tuple(diffs)).verdict == expected
+
+
+def test_a_number_can_stand_on_either_side(pairs):
+    assert compare(pairs, 'model1', 0.5).diffs == pytest.approx((-0.4, 0.45, 0.46, 0.48))
+    assert compare(pairs, 0.5, 'model1').diffs == pytest.approx((0.4, -0.45, -0.46, -0.48))
+    assert compare(pairs, 0, 'model2', 'epochs').diffs == (-2, -2, -2, -2)
+
+
+@pytest.mark.parametrize(
+    'args, parts',
+    [
+        (('model9', 'model1'), ("variant 'model9'", 'model1')),
+        (('model1', 'model9'), ("variant 'model9'",)),
+        (('model1', 'model3'), ("no runs of 'model3'", 'at least two')),
+        (('model1', 'model2', 'speed'), ("metric 'speed'", 'accuracy', 'epochs_to_99')),
+        (('model1', 'model2', 'variant'), ("metric 'variant'",)),
+        (('model1', 'model2', 'seed'), ("metric 'seed'",)),
+        ((0.99, 0.98), ('0.99', 'a variant')),
+    ],
+)
+def test_a_comparison_of_what_is_not_there_is_refused_in_one_line(pairs, args, parts):
+    refused(lambda: compare(pairs, *args), *parts)
+
+
+@pytest.mark.parametrize('metric', [o for o in RUN_COLUMNS if o not in ('variant', 'model', 'seed')])
+def test_every_other_column_can_be_compared(pairs, metric):
+    assert len(compare(pairs, 'model1', 'model2', metric).diffs) == 3
+
+
+def test_one_pair_is_not_enough_and_runs_without_a_value_are_no_pairs(tmp_path):
+    one = put(tmp_path / '1', record('model1', 0), record('model1', 1), record('model2', 1), record('model2', 2))
+    refused(lambda: compare(Study(one), 'model1', 'model2'), '1 seed of both', 'at least two', 'more seeds')
+    runs = [record('model1', i, clean=None if i == 1 else 0.99 + i / 100) for i in range(3)]
+    found = compare(Study(put(tmp_path / '2', *runs)), 'model1', 0.5, 'clean_train_accuracy')
+    assert found.diffs == pytest.approx((0.49, 0.51))
+
+
+# ---------------------------------------------------------------- reading a study
+
+
+def test_the_frame_has_a_row_for_each_run_with_figures_by_hand(tmp_path):
+    r = record('model1', 4, (0.97, 0.9901, 0.9889), train=0.9963, clean=0.9950)
+    frame = Study(put(tmp_path, r)).frame()
+    assert tuple(frame.columns) == RUN_COLUMNS and len(frame) == 1
+    o = frame.iloc[0]
+    assert (o.variant, o.model, o.seed, o.epochs, o.params) == ('model1', 'model1', 4, 3, 7108)
+    assert (o.accuracy, o.best_accuracy, o.best_epoch) == (0.9889, 0.9901, 2)
+    assert (o.train_accuracy, o.clean_train_accuracy) == (0.9963, 0.9950)
+    assert (o.train_gap, o.clean_gap) == pytest.approx((0.9963 - 0.9889, 0.9950 - 0.9889))
+    assert (o.epochs_to_99, o.seconds) == (2, 6)
+
+
+@pytest.mark.parametrize(
+    'accs, n, epochs',
+    [
+        ((0.9899, 0.99, 0.995), 10_000, 2),  # 9,899 of 10,000 are not 99.0 %, 9,900 are
+        ((0.995, 0.98, 0.98), 10_000, 1),  # the first time counts
+        ((0.98, 0.985, 0.9899), 10_000, 4),  # never: one more than it had
+        ((0.9898989, 0.9932659), 297, 2),  # 294 of 297 are 98.99 %, 295 are 99.33 %
+    ],
+)
+def test_epochs_to_99_counts_until_99_percent_of_the_images_were_right(tmp_path, accs, n, epochs):
+    accs = [float(np.float32(o)) for o in accs]  # as a record has them
+    frame = Study(put(tmp_path, record(accs=accs, n_valid=n))).frame()
+    assert frame.epochs_to_99.tolist() == [epochs]
+
+
+def test_a_run_whose_training_images_were_not_scored_has_no_clean_accuracy(tmp_path):
+    o = Study(put(tmp_path, record(clean=None))).frame().iloc[0]
+    assert isnan(o.clean_train_accuracy) and isnan(o.clean_gap) and not isnan(o.train_gap)
+
+
+def test_model3_cut_is_the_first_15_epochs_of_model3s_runs(tmp_path):
+    accs = {seed: tuple(0.97 + 0.001 * e + 0.0001 * seed for e in range(20)) for seed in (0, 3)}
+    s = Study(put(tmp_path, *(record('model3', seed, o) for seed, o in accs.items()), record('model1')))
+    whole = {o.seed: o for o in s.of('model3')}
+    assert [o.seed for o in s.of('model3-cut')] == [0, 3]
+    for o in s.of('model3-cut'):
+        assert o.rows == whole[o.seed].rows[:15] and len(whole[o.seed].rows) == 20
+    rows = s.frame().query('variant=="model3-cut"').set_index('seed')
+    assert rows.epochs.tolist() == [15, 15] and rows.clean_gap.isna().all()
+    for seed, o in accs.items():
+        assert rows.accuracy[seed] == o[14] == rows.best_accuracy[seed]
+    assert (s.frame().variant == 'model3').sum() == 2
+
+
+def test_a_cycle_of_15_epochs_is_no_cycle_of_20_that_was_cut(tmp_path):
+    s = Study(put(tmp_path, record('model3', 0, [0.99] * 15, epochs=15), record('model3', 1, [0.99] * 2)))
+    assert s.of('model3-cut') == []
+
+
+def test_only_finished_runs_count_and_folders_that_begin_with_a_dot_are_not_read(tmp_path):
+    ended = [record(seed=i, status=o) for i, o in enumerate(('failed', 'interrupted', 'running', 'finished'))]
+    put(tmp_path, record(seed=9), at='.model1-seed9.123')
+    (tmp_path / '.model1-seed2.9').mkdir()
+    (tmp_path / '.model1-seed2.9' / 'run.json').write_text('')
+    s = Study(put(tmp_path, *ended, record('model2', status='failed', rows=[])))
+    assert [(o.model, o.seed) for o in s.runs] == [('model1', 3)] and len(s.frame()) == 1 and s.names == ['model1']
+    others = [('model1', o) for o in ('failed', 'interrupted', 'running')] + [('model2', 'failed')]
+    assert sorted((o.model, o.status) for o in s.others) == others
+
+
+def test_variants_come_in_the_order_of_their_list_and_runs_by_seed(tmp_path):
+    names = ('model2', 'model3-no-decay', 'model1-gap', 'model1')
+    s = Study(put(tmp_path, *(record(name, seed) for name in names for seed in (2, 0, 10))))
+    assert s.names == [o for o in VARIANTS if o in names]
+    assert s.frame().seed.tolist() == [0, 2, 10] * 4
+    assert s.frame().model.tolist() == [o for o in ('model1', 'model2', 'model1', 'model3') for _ in range(3)]
+
+
+def edited(**fields):
+    "A folder with a good record and one with these fields changed, or removed where they are None."
+
+    def make(folder):
+        path = put(folder, record(seed=0), record(seed=1)) / 'model1-seed1' / 'run.json'
+        o = json.loads(path.read_text()) | fields
+        path.write_text(json.dumps({k: v for k, v in o.items() if v is not None}))
+
+    return make
+
+
+def cut_short(folder):
+    path = put(folder, record()) / 'model1-seed0' / 'run.json'
+    path.write_text(path.read_text()[:200])
+
+
+@pytest.mark.parametrize(
+    'make, part',
+    [
+        (lambda folder: None, 'without a finished run'),
+        (lambda folder: (folder / 'notes').mkdir(), 'without a finished run'),
+        (lambda folder: folder.rmdir(), 'without a finished run'),
+        (lambda folder: put(folder, record(status='failed')), 'without a finished run; model1-seed0 failed'),
+        (cut_short, 'is damaged'),
+        (edited(format=99), 'format 99'),
+        (edited(params=None), 'not complete'),
+        (edited(recipe={'epochs': 0}), 'not complete'),
+        (edited(rows=[]), 'model1-seed1 without all its epochs'),
+        (lambda folder: put(put(folder, record()), record(), at='a copy'), 'two runs of one variant and seed'),
+        (edited(source='mnist'), 'different sources'),
+        (edited(holdout=300, test={'n': 1, 'loss': 1.0, 'accuracy': 1.0}), 'holdout'),
+    ],
+)
+def test_a_folder_that_is_no_study_is_refused_in_one_line(tmp_path, make, part):
+    folder = tmp_path / 'study'
+    folder.mkdir()
+    make(folder)
+    refused(lambda: Study(folder), part, 'expected', 'study')
+
+
+def test_reading_writes_nothing(tmp_path):
+    put(tmp_path, *(record(name, seed) for name in ('model1', 'model2') for seed in (0, 1)))
+    before, names = contents(tmp_path), sorted(p.name for p in tmp_path.iterdir())
+    s = Study(tmp_path)
+    summary_of(s), verdicts(s), compare(s, 'model1', 'model2'), results_table(s)
+    assert contents(tmp_path) == before and sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+def test_the_summary_has_means_and_half_intervals_in_percent(tmp_path):
+    runs = [record('model1', 0, (0.97, 0.99, 0.98)), record('model1', 1, (0.97, 0.98, 0.98)), record('model2', 0)]
+    o = summary_of(Study(put(tmp_path, *runs)))
+    first = o.loc['model1']
+    assert (first['n'], first['parameters'], first['epochs']) == (2, 7108, 3)
+    assert first['last epoch (%)'] == pytest.approx(98) and first['±'] == pytest.approx(0, abs=1e-9)
+    assert first['best epoch (%)'] == pytest.approx(98.5) and first['optimism'] == pytest.approx(0.5)
+    assert (first['train gap'], first['clean gap']) == pytest.approx((99.5 - 98, 99.7 - 98))
+    assert o.loc['model2', 'n'] == 1 and isnan(o.loc['model2', '±']), 'one run gives no interval'
+
+
+@pytest.mark.parametrize(
+    'accs, seed',
+    [
+        ((0.97,), 0),
+        ((0.97, 0.99, 0.98), 2),
+        ((0.95, 0.99, 0.96, 0.98, 0.97), 4),
+        ((0.97, 0.96), 1),  # of an even number, the lower of the two in the middle
+        ((0.99, 0.97, 0.96, 0.98), 1),
+        ((0.98, 0.98, 0.98), 1),  # all alike: by seed
+    ],
+)
+def test_the_median_run_is_in_the_middle_by_its_last_epoch(tmp_path, accs, seed):
+    runs = [record('model1', i, (1.1 - acc / 9, acc)) for i, acc in enumerate(accs)]  # the best epoch says otherwise
+    run = median_run(Study(put(tmp_path, *runs)), 'model1')
+    assert run.seed == seed and run.accuracy == pd.Series(accs).quantile(0.5, interpolation='lower')
+    refused(lambda: median_run(Study(tmp_path), 'model2'), "no runs of 'model2'")
+
+
+# ---------------------------------------------------------------- variants and claims
+
+# by the assignment: Model 3 has rotation by 7°, translation by 0.1, a one-cycle up to 0.05, weight decay 1e-4 and
+# dropout 0.05, all its models lr 0.01; Model 2 has dropout 0.25
+AUGMENTED = dict(max_rotate=7, max_translate=0.1)
+CHANGES = {  # fields of the recipe, options of the model, its class
+    'model1-no-bn': ({}, {}, Model1NoBatchNorm),
+    'model1-gap': ({}, {}, Model1AveragePool),
+    'model1-augmented': (AUGMENTED, {}, None),
+    'model1-one-cycle': (dict(lr_max=0.05), {}, None),
+    'model2-no-dropout': ({}, dict(dropout=0), None),
+    'model2-augmented': (AUGMENTED, {}, None),
+    'model2-one-cycle': (dict(lr_max=0.05), {}, None),
+    'model3-no-augmentation': (dict(max_rotate=0, max_translate=0), {}, None),
+    'model3-constant-lr': (dict(lr_max=None), {}, None),
+    'model3-no-decay': (dict(wd=0), {}, None),
+    'model3-no-dropout': ({}, dict(dropout=0), None),
+    'model3-dropout-0.25': ({}, dict(dropout=0.25), None),
+    'model3-15-epochs': (dict(epochs=15), {}, None),
+    'model3-cut': ({}, {}, None),
+    **{name: ({}, {}, None) for name in SPECS},
+}
+
+
+def test_the_variants_are_the_three_recipes_and_one_change_each():
+    assert set(VARIANTS) == set(CHANGES)
+    assert all(name == v.name and v.model == name.split('-')[0] for name, v in VARIANTS.items())
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_a_variant_differs_from_its_model_in_one_thing_only(name):
+    v, (changes, options, network) = variant_for(name), CHANGES[name]
+    own, base = asdict(v.recipe), asdict(SPECS[v.model].recipe)
+    assert {k: own[k] for k in own if own[k] != base[k]} == changes and v.recipe.lr == 0.01
+    assert (v.options, v.network, v.stop) == (options, network, 15 if name == 'model3-cut' else None)
+
+
+@pytest.mark.parametrize('name', [k for k, (_, options, _) in CHANGES.items() if options])
+def test_an_option_changes_the_dropout_rate_wherever_there_is_dropout(name):
+    v = VARIANTS[name]
+    rates, base = (
+        [o.p for o in MODELS[v.model](**options).modules() if isinstance(o, nn.Dropout)] for options in (v.options, {})
+    )
+    assert rates and set(rates) == {v.options['dropout']} and len(rates) == len(base)
+
+
+def layers(model, kind):
+    return [o for o in model.modules() if isinstance(o, kind)]
+
+
+def test_model1_without_batch_normalisation_has_a_bias_for_each_channel_instead():
+    "By hand: 3·3·ni + 1 for each of 4, 4, 8, 8, 16 channels, 8 + 1 for 4 and 16 + 1 for 10 of 1×1, and 10·10·7·7."
+    model = Model1NoBatchNorm()
+    blocks = 10 * 4 + 37 * 4 + 37 * 8 + 9 * 4 + 37 * 8 + 73 * 16 + 17 * 10
+    assert count_params(model) == blocks + 4900 == 7054
+    assert not layers(model, nn.BatchNorm2d) and len(layers(model, nn.Conv2d)) == len(layers(Model1(), nn.Conv2d))
+
+
+def test_model1_with_average_pooling_ends_in_a_bare_convolution_and_a_mean():
+    "By hand: 3·3·ni + 2 (scale and shift) for each of 4, 4, 8, 8, 16 channels, 8 + 2 for 4 of 1×1, and 16·10."
+    model = Model1AveragePool()
+    assert count_params(model) == 11 * 4 + 38 * 4 + 38 * 8 + 10 * 4 + 38 * 8 + 74 * 16 + 160 == 2188
+    assert not [o for o in layers(model, nn.Conv2d) if o.kernel_size == (7, 7)]
+    model.eval()
+    images = torch.rand(3, 1, 28, 28)
+    maps = nn.Sequential(*list(model.children())[:-2])(images)
+    assert maps.shape == (3, 10, 7, 7)
+    assert torch.allclose(model(images), maps.mean((2, 3)).log_softmax(1), atol=1e-5)
+
+
+@pytest.mark.parametrize('network', [Model1NoBatchNorm, Model1AveragePool])
+def test_an_ablation_begins_with_the_weights_that_model1_has_from_the_same_seed(network):
+    torch.manual_seed(5)
+    first = Model1().conv1[0].weight
+    torch.manual_seed(5)
+    assert torch.equal(network().conv1[0].weight, first)
+
+
+def test_a_run_knows_its_base_model_and_a_readers_own_is_its_own():
+    assert [base_model(record(o)) for o in ('model1', 'model1-gap', 'model3-no-decay')] == ['model1'] * 2 + ['model3']
+    assert base_model(record('model1', model='Net', variant='mine')) == 'Net'
+
+
+def test_claims_only_name_variants_and_metrics_that_exist_and_every_variant_is_there_for_one(tmp_path):
+    frame = Study(put(tmp_path, record())).frame()
+    for o in CLAIMS:
+        assert o.metric in frame.select_dtypes('number') and o.sentence and o.says and o.a != o.b, o
+    sides = [{s for s in (o.a, o.b) if isinstance(s, str)} for o in CLAIMS]
+    assert all(sides) and set().union(*sides) == set(VARIANTS)
+    assert {s for o in CLAIMS for s in (o.a, o.b) if not isinstance(s, str)} == {0.9906, 0.9899, 0.9950, 0.994, 0}
+    assert set(TOPICS) == {o.topic for o in CLAIMS}
+
+
+@pytest.fixture
+def judged(tmp_path):
+    "Two runs of Model 1 with clean gaps of 0.6 and 0.8 points, two with the one-cycle, and a single one of Model 2."
+    runs = [record('model1', i, (0.98,), train=0.98, clean=0.98 + g) for i, g in enumerate((0.006, 0.008))]
+    slow = [record('model1-one-cycle', i, accs) for i, accs in enumerate([(0.99, 0.99), (0.98, 0.99)])]
+    return Study(put(tmp_path, *runs, *slow, record('model2', 0)))
+
+
+def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(judged):
+    v = verdicts(judged)
+    assert not v['tested as'].str.contains('Model 2').any()
+    o = v[v['tested as'] == 'train above test, both measured alike'].iloc[0]
+    half = 12.706 * 0.1  # 0.6 and 0.8 points: standard deviation 0.1·√2, of the mean 0.1
+    assert (o.difference, o['from'], o.to) == pytest.approx((0.7, 0.7 - half, 0.7 + half), abs=1e-3)
+    assert (o.unit, o.n, o.verdict) == ('points', 2, 'not resolved')
+    o = v[v['tested as'] == 'Model 1 reaches 99.0 % in fewer epochs'].iloc[0]
+    assert o.difference == pytest.approx(0.5) and o.unit == 'epochs'  # 2, 2 (never, in one epoch) against 1, 2
+    o = v[v['tested as'] == 'the mean best epoch above 99.06 %'].iloc[0]
+    assert o.difference == pytest.approx(98 - 99.06) and o.verdict == 'contradicted'  # twice the same: no width
+
+
+def test_verdicts_can_be_asked_for_by_topic(tmp_path):
+    s = Study(put(tmp_path, *(record('model1', i) for i in range(2))))
+    own = [o for o in CLAIMS if {x for x in (o.a, o.b) if isinstance(x, str)} == {'model1'}]
+    for topic in {o.topic for o in own}:
+        assert verdicts(s, topic)['tested as'].tolist() == [o.says for o in own if o.topic == topic]
+    assert len(verdicts(s)) == len(own) > 1
+    refused(lambda: verdicts(s, 'weather'), "topic 'weather'", *TOPICS)
+
+
+def test_the_tables_show_themselves_as_markdown(judged):
+    shown = DisplayFormatter().format(results_table(judged))[0]
+    assert 'text/html' not in shown, 'a notebook would prefer it'
+    lines = [[o.strip() for o in line.strip('|').split('|')] for line in shown['text/markdown'].splitlines()]
+    assert lines[0][:2] == ['model', 'parameters'] and set(lines[1]) == {'---'}
+    assert lines[2] == ['1: Baseline CNN', '7,108', '99.06 %', '**98.00 ± 0.00 %**', '98.00 ± 0.00 %', '2']
+    assert lines[3][3:] == ['**99.00 %**', '99.00 %', '1'] and len(lines) == 4, 'a single run has no interval'
+    text = verdict_table(judged, 'Model 1 overfits')._repr_markdown_().splitlines()[-1]
+    assert text == (
+        '| Model 1 overfits | train above test, both measured alike | **not resolved** '
+        '| +0.70 (-0.57 to +1.97) points | 2 |'
+    )
+    assert 'mnist_kit_study' in verdict_table(judged, 'balance')._repr_markdown_()

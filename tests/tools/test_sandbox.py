@@ -1,0 +1,120 @@
+"Foreign code runs in a process of its own: it cannot hang, fill or litter anything, and nothing of it is left."
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from conftest import run_python
+from mnist_kit.tools.sandbox import end_with_parent, run_apart
+
+linux = pytest.mark.skipif(sys.platform != 'linux', reason='asks /proc')
+
+
+def runs(pid):
+    "Is there such a process that still does something?"
+    try:
+        return '\nState:\tZ' not in Path(f'/proc/{pid}/status').read_text()
+    except OSError:
+        return False
+
+
+def gone(pid, within=10):
+    until = time.monotonic() + within
+    while runs(pid) and time.monotonic() < until:
+        time.sleep(0.1)
+    return not runs(pid)
+
+
+@pytest.mark.parametrize(
+    'code, ended, status, printed',
+    [
+        ('note(dict(a=args["a"]))', 'whole', 0, 0),
+        ('note(dict(a=7)); print("é" * 70_000)', 'whole', 0, 70_001),
+        ('note(dict(a=7)); import os; os._exit(3)', 'early', 3, 0),
+        ('note(dict(a=7))\nwhile True: pass', 'time', -signal.SIGKILL, 0),
+        pytest.param('note(dict(a=7)); b"x" * 2**30', 'memory', 0, 0, marks=linux),
+        ('import os; os.fork(); note(dict(a=7)); print(1)', 'whole', 0, 2),
+    ],
+    ids=['works', 'prints', 'leaves', 'loops', 'hogs', 'forks'],
+)
+def test_what_was_noted_is_kept_however_it_ended(code, ended, status, printed):
+    out = run_apart(code, dict(a=7), timeout=4, memory=256)
+    assert (out.notes, out.ended, out.status, out.printed) == ([dict(a=7)], ended, status, printed)
+    assert out.seconds < 8
+
+
+def test_an_exception_is_printed_and_ends_it_early():
+    out = run_apart('raise SystemExit(0)')
+    assert (out.ended, out.status) == ('early', 1) and out.printed > 20
+
+
+def test_notes_are_heard_while_it_runs():
+    heard = []
+    run_apart('import time; note(dict(a=1)); time.sleep(1.5); note(dict(a=2))', heard=lambda o: heard.append(list(o)))
+    assert [dict(a=1)] in heard and heard[-1][:2] == [dict(a=1), dict(a=2)]
+
+
+def test_it_works_in_an_empty_folder_and_finds_no_file_of_ours(tmp_path, monkeypatch):
+    (tmp_path / 'json.py').write_text('1/0')
+    monkeypatch.chdir(tmp_path)
+    code = 'import os, sys; note(dict(files=os.listdir(), path="" in sys.path)); open("mine", "w").close()'
+    for _ in range(2):
+        assert run_apart(code).notes == [dict(files=[], path=False)]
+    assert [o.name for o in tmp_path.iterdir()] == ['json.py']
+
+
+@linux
+def test_what_it_has_started_ends_with_it():
+    code = 'import subprocess; note(dict(pid=subprocess.Popen(["sleep", "300"]).pid))'
+    for more, ended in (('', 'whole'), ('\nwhile True: pass', 'time')):
+        out = run_apart(code + more, timeout=3)
+        assert out.ended == ended and gone(out.notes[0]['pid'])
+
+
+STARTS = """
+import os, sys, time
+from multiprocessing import get_context
+from mnist_kit.tools.sandbox import end_with_parent, run_apart
+if __name__ == '__main__':
+    if sys.argv[1] == 'sandbox':
+        run_apart('import time; time.sleep(300)', started=lambda p: print(p.pid, flush=True))
+    else:
+        with get_context('spawn').Pool(1, end_with_parent) as pool:
+            print(pool.apply(os.getpid), flush=True)
+            time.sleep(300)
+"""
+
+
+@linux
+@pytest.mark.parametrize('kind', ['sandbox', 'multiprocessing'])
+def test_it_ends_when_the_one_that_started_it_is_killed(kind, tmp_path):
+    (tmp_path / 'starts.py').write_text(STARTS)
+    p = subprocess.Popen([sys.executable, str(tmp_path / 'starts.py'), kind], stdout=subprocess.PIPE, text=True)
+    pid = int(p.stdout.readline())
+    time.sleep(1.5)  # until it watches
+    assert runs(pid)
+    p.kill()
+    p.communicate()
+    assert gone(pid)
+
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    return 'goes on'
+
+
+def test_ctrl_c_is_left_to_the_parent():
+    with get_context('spawn').Pool(1, end_with_parent) as pool:
+        assert pool.apply_async(interrupted).get(60) == 'goes on'
+
+
+def test_it_knows_no_rules_and_does_not_wait_for_torch():
+    names = "[o for o in ('torch', 'fastai', 'mnist_kit.tools.rules') if o in sys.modules]"
+    p = run_python('-c', f'import sys, mnist_kit.tools.sandbox, mnist_kit.tools.cli; print({names})')
+    assert p.stdout.strip() == '[]', p.stderr
