@@ -336,6 +336,7 @@ def shift_slips(x, **move):
              f'It moves {other}. The first row of the matrix is for x (right), the second for y (down).'),
             (x, f'Nothing moves: is {name} used?'))
 
+# %% ../../nbs/tools/exercises.ipynb #e8e59001
 def turn_slips(x):
     "What the usual slips make of a quarter turn to the right, and the hints."
     return ((moved(x, -90), f'It turns the other way. {_read} And in an image y grows downwards.'),

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from ..core import *
 
+try: import resource
+except ImportError: resource = None  # on Windows
+
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0001
 def end_with_parent(
     ignore_ctrl_c:bool=True # a terminal sends Ctrl-C to all its processes; leave it to the parent what to do?
@@ -31,9 +34,8 @@ def _limit_memory(
 ):
     "From now on, this process gets so much more memory; no limit where the system cannot say how much it has."
     try:
-        import resource
         resource.setrlimit(resource.RLIMIT_DATA, (int(own_memory('VmData')+mib)*2**20,)*2)
-    except (ImportError, OSError, TypeError, ValueError): pass
+    except (AttributeError, OSError, TypeError, ValueError): pass
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0007
 class _Notes:
