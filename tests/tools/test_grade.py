@@ -147,6 +147,7 @@ def test_a_model_below_the_target_gives_status_1():
     assert status == 1 and '✗ target' in out and 'not all required rules hold' in out
 
 
+@pytest.mark.slow
 def test_a_class_is_checked_side_by_side_and_leaves_a_table(tmp_path):
     names = ['Sound', 'Logits', 'Leaves']
     status, out, err = told(*(f'{FAULTY}:{k}' for k in names), '--jobs', 2, '--csv', tmp_path / 'class.csv')
