@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from ..core import *
 from ..spec import *
@@ -102,8 +103,9 @@ def run_one(
     _follow_parent()
     v,out = variant_for(name),folder/run_name(name, seed)
     if out.exists(): return out  # a cluster runs again what a lost worker could not report
-    tmp,before = folder/f'.{out.name}.{uuid4().hex}',torch.get_num_threads()
+    tmp = folder/f'.{out.name}.{uuid4().hex}'
     with _one_at_a_time:
+        before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
             train_run(v.network or v.model, tmp, v.recipe_in(epochs), source, device=device, seed=seed, bar=False,
@@ -152,7 +154,9 @@ def _run_all(folder, todo, processes, **args):
         raise TrainingError(f'a process of the study was killed after {done} of {len(todo)} runs: '
                             'expected it to end by itself; if memory is short, take fewer processes') from e
     finally:
-        with interrupts_noted(): _remove_unfinished(folder)  # joblib has stopped what was running
+        with interrupts_noted():
+            get_reusable_executor(reuse=True).shutdown()  # joblib has stopped what was running; idle processes end here
+            _remove_unfinished(folder)
 
 # %% ../../nbs/tools/study.ipynb #65c8af44
 def run_study(

@@ -137,7 +137,7 @@ def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(fo
 
 
 def test_each_run_has_a_line_with_its_name_what_came_out_and_the_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'model1', 'too hot', dict(lr=1e4)))
+    monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'model1', 'too hot', dict(lr=1e20)))
     s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1, processes=1))
     one, other = sorted(capsys.readouterr().out.splitlines())
     assert re.match(r'model1-hot-seed0: failed: the loss is .+, 0 min \d\d s \([12] of 2 runs\)$', one)
@@ -242,7 +242,9 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
 
 def processes_of(pid):
     "The processes that process `pid` has started to train."
-    lines = subprocess.run(['ps', '-axo', 'ppid=,pid=,args='], capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(
+        ['ps', '-axww', '-o', 'ppid=,pid=,args='], capture_output=True, text=True
+    ).stdout.splitlines()
     found = [line.split(maxsplit=2) for line in lines]
     return [int(own) for parent, own, args in found if parent == str(pid) and 'resource_tracker' not in args]
 
