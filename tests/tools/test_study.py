@@ -131,7 +131,9 @@ def test_the_notebooks_example_trains_on_a_dask_cluster_what_processes_train(fol
 
 def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(folder):
     before = contents(folder)
+    (folder / '.model1-seed9.125').mkdir()  # a killed study left it
     assert len(run_study('model1', folder=folder, **small).runs) == 4 and contents(folder) == before
+    assert not (folder / '.model1-seed9.125').exists()
     with FileLock(folder / '.lock', timeout=0):
         pass
 
@@ -197,7 +199,6 @@ asked = 'expected model1 seed 0 on digits, 1 epochs', 'choose another'
         (record(seed=5, accs=(0.9,)), 'model1-seed0', asked),
         (record('model1-gap', accs=(0.9,)), 'model1-seed0', asked),
         (record(accs=(0.9,), options=dict(dropout=0.1)), 'model1-seed0', asked),
-        (record(accs=(0.9,), model='Net'), 'model1-seed0', asked),
         (record(accs=(0.9,), holdout=300), 'model1-seed0', asked),
         (record('model2', 7, (0.9,), source='mnist'), 'besides', ('a run on mnist', 'choose another')),
         (record(status='running'), 'model1-seed0', ('running', 'remove it')),
@@ -206,6 +207,11 @@ asked = 'expected model1 seed 0 on digits, 1 epochs', 'choose another'
 )
 def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(tmp_path, there, at, parts):
     refuses(put(tmp_path, there, at=at), *parts)
+
+
+def test_a_run_of_an_ablation_with_another_network_is_refused_and_kept(tmp_path):
+    put(tmp_path, record('model1-gap', accs=(0.9,), model='model1'))
+    refuses(tmp_path, 'model1-gap-seed0', 'by the recipe of this version', names=['model1-gap'], seeds=1)
 
 
 def test_a_damaged_run_is_refused_and_kept(tmp_path):
