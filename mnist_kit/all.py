@@ -25,7 +25,8 @@ from .runs import *
 from .evidence import *
 from .tools.exercises import *
 from .tools.plots import *
-from .tools.rules import check_run, findings_table
+from .tools.findings import findings_table
+from .tools.rules import check_run
 from fastai.interpret import ClassificationInterpretation
 
 # %% ../nbs/08_all.ipynb #a1100008

@@ -43,20 +43,12 @@ class Model1NoBatchNorm(nn.Sequential):
             log_softmax = log_softmax()))            # 10
 
 # %% ../nbs/07_evidence.ipynb #ev0ab005
-class Model1AveragePool(nn.Sequential):
+class Model1AveragePool(Model1):
     "Model 1 with average pooling in place of the 7×7 convolution, as Model 2 ends. (n, 1, 28, 28) to (n, 10)."
     def __init__(self):
-        super().__init__(OrderedDict(
-            conv1       = conv_bn_relu( 1,  4),        #  4×26×26
-            conv2       = conv_bn_relu( 4,  4),        #  4×24×24
-            conv3       = conv_bn_relu( 4,  8),        #  8×22×22
-            pool        = nn.MaxPool2d(2),             #  8×11×11
-            transition  = conv_bn_relu( 8,  4, ks=1),  #  4×11×11
-            conv4       = conv_bn_relu( 4,  8),        #  8× 9× 9
-            conv5       = conv_bn_relu( 8, 16),        # 16× 7× 7
-            reduce      = conv(16, 10, ks=1),          # 10× 7× 7
-            gap         = nn.AvgPool2d(7),             # 10× 1× 1
-            log_softmax = log_softmax()))              # 10
+        super().__init__()
+        self.reduce = self.reduce[0]       # the bare 1×1 convolution
+        self.classifier = nn.AvgPool2d(7)
 
 # %% ../nbs/07_evidence.ipynb #7786aecb
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ class Run:
 
     @property
     def name(self)->str: return self.variant or self.model
+    @property
+    def source_name(self)->str: return source_name(self.source)
 
     @property
     def accuracy(self)->float|None:
@@ -113,12 +115,11 @@ def closing_line(
     run:Run
 )->str:
     "Model, source, accuracy of the last epoch, parameters and time of a run."
-    name = source_name(run.source)
     epochs = f"{len(run.rows)} of {run.recipe['epochs']} epochs"
     scored = f"{pct(run.accuracy)} of the test images right" if run.accuracy is not None else 'test images not scored'
     best = f" (best epoch: {pct(run.best['valid_accuracy'])})" if run.rows and not run.holdout else ''
     m,s = divmod(round(run.seconds), 60)
-    return f'{run.model} on {name}: {scored} after {epochs}{best}, {run.params:,} parameters, {m} min {s:02} s'
+    return f'{run.model} on {run.source_name}: {scored} after {epochs}{best}, {run.params:,} parameters, {m} min {s:02} s'
 
 # %% ../nbs/06_runs.ipynb #cfd0718a
 RUN_FILES = ('run.json','model.safetensors','curves.png')

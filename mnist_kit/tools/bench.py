@@ -293,7 +293,7 @@ def _by_data_size(turns, source, rounds, device=None, sizes=None):
     return times/MODEL3.recipe.bs
 
 # %% ../../nbs/tools/bench.ipynb #eca8a15e
-_FASTAI = 'import fastai.learner, fastai.vision.data'  # what the kit needs of it
+_FASTAI = 'import fastai.vision.learner'  # what the kit needs of it
 
 def _measured_memory(name, source, batches, device):
     learn = learner_for(name, source=source, device=device, seed=0)

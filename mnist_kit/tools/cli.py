@@ -119,10 +119,11 @@ def mnist_kit_bench(
 # %% ../../nbs/tools/cli.ipynb #c11e0011
 def _training(train, run, models, recipe, lr, epochs, **how):
     "How `train_and_check` is to train; None if it need not. Raises `InputError` for what does not go together."
-    from mnist_kit.runs import read_run
     expect(not (train and run), '--train and --run', 'one of them')
     expect(not run or len(models)==1, f'--run for {len(models)} models', 'a single model')
-    if run: read_run(run)
+    if run:
+        from mnist_kit.runs import read_run  # brings fastai, which takes seconds
+        read_run(run)
     if not train: return None
     return dict(recipe=asdict(recipe_with(spec_for(recipe).recipe, lr, epochs=epochs)), cwd=os.getcwd(), **how)
 
@@ -145,7 +146,7 @@ def _tables(json, csv, lines):
 # %% ../../nbs/tools/cli.ipynb #c11e0014
 def _verdict(reports):
     "Print what came out; 0 if all required rules hold for all, else 1."
-    from mnist_kit.tools.grade import findings_table
+    from mnist_kit.tools.findings import findings_table
     good,n = sum(o.holds for o in reports),len(reports)
     if n==1: print(findings_table(reports[0].findings))
     print(f'\n{good} of {n} hold all required rules' if n>1 else

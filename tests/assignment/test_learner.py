@@ -100,6 +100,31 @@ def test_weight_decay_is_pytorchs_and_reaches_every_parameter():
     assert {id(p) for p in group['params']} == {id(p) for p in learn.model.parameters()}
 
 
+@pytest.mark.parametrize('model', [*MODELS, nn.Sequential(nn.Conv2d(1, 10, 28), nn.Flatten(), nn.LogSoftmax(1))])
+def test_after_a_fit_every_weight_is_stored_as_before(model):
+    learn = quiet(learner_for(model, source='digits', seed=0))
+    learn.fit_recipe(epochs=1)
+    assert all(o.is_contiguous() for o in learn.model.parameters())
+
+
+def test_on_a_cpu_model3_and_no_readers_own_model_is_trained_channels_last():
+    seen = {}
+
+    class Look(Callback):
+        def after_pred(self):
+            convs = [o.weight for o in self.model.modules() if isinstance(o, nn.Conv2d) and o.kernel_size == (3, 3)]
+            seen[self.name_] = not convs[-1].is_contiguous()
+
+    own = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LogSoftmax(1)
+    )
+    for name, model in (('model3', 'model3'), ('own', own)):
+        look = Look()
+        look.name_ = name
+        quiet(learner_for(model, source='digits', seed=0)).fit_recipe(epochs=1, cbs=look)
+    assert seen == {'model3': True, 'own': False}
+
+
 def test_an_earlier_fit_leaves_no_momentum_to_the_next():
     learn = quiet(learner_for('model1', source='digits', seed=0))
     learn.fit_one_cycle(1, 0.01)

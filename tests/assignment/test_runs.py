@@ -202,15 +202,24 @@ def test_no_network_is_one_line_and_a_non_zero_exit(no_data, tmp_path):
     refused(tmp_path, 'cannot be downloaded', source='mnist')
 
 
-def test_help_documents_every_option_without_importing_torch():
+@pytest.mark.parametrize(
+    'name, options',
+    [
+        ('train', 'epochs seed source out holdout device bs lr quiet'),
+        ('study', 'out seeds source epochs processes device'),
+        ('bench', 'out quick source device'),
+        ('check', 'train run recipe epochs lr source seed device gap jobs timeout memory json csv'),
+    ],
+)
+def test_help_documents_every_option_without_importing_torch(name, options):
     code = (
-        'import sys; from mnist_kit.tools.cli import mnist_kit_train; from fastcore.script import anno_parser\n'
-        "print(anno_parser(mnist_kit_train.__wrapped__).format_help()); sys.exit('torch' in sys.modules)"
+        f'import sys; from mnist_kit.tools.cli import mnist_kit_{name} as f; from fastcore.script import anno_parser\n'
+        "print(anno_parser(f.__wrapped__).format_help()); sys.exit('torch' in sys.modules)"
     )
     p = run_python('-c', code)
     assert p.returncode == 0
-    for option in ('epochs', 'seed', 'source', 'out', 'holdout', 'device', 'bs', 'lr', 'quiet'):
-        assert re.search(rf'--{option}( \S+)?  +\w', p.stdout), f'--{option} has no text'
+    for option in options.split():
+        assert re.search(rf'--{option}( \S+)?\s+\w', p.stdout), f'--{option} has no text'
 
 
 def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path):

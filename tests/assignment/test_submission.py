@@ -4,7 +4,8 @@
 import pytest
 
 from mnist_kit.tools.grade import check_submission
-from mnist_kit.tools.rules import RULES, findings_table
+from mnist_kit.tools.findings import findings_table
+from mnist_kit.tools.rules import RULES
 
 FROM_OUTSIDE = ('loads', 'finishes', 'quiet')
 

@@ -15,7 +15,8 @@ from mnist_kit.core import InputError
 from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
 from mnist_kit.tools.grade import check_all, check_submission, split_name, write_csv
-from mnist_kit.tools.rules import RULES, findings_table
+from mnist_kit.tools.findings import findings_table
+from mnist_kit.tools.rules import RULES
 from submissions import faulty
 
 FAULTY = Path(faulty.__file__)

@@ -10,7 +10,8 @@ from torch import nn
 from mnist_kit.models import MODELS, RECORDS
 from mnist_kit.runs import read_run
 from mnist_kit.spec import PARAM_BUDGET
-from mnist_kit.tools.rules import RULES, all_hold, check_model, check_run, findings_table, seven_segment_digits
+from mnist_kit.tools.findings import all_hold, findings_table
+from mnist_kit.tools.rules import RULES, check_model, check_run, seven_segment_digits
 from submissions import faulty, sound
 
 

@@ -116,5 +116,7 @@ def test_ctrl_c_is_left_to_the_parent():
 
 def test_it_knows_no_rules_and_does_not_wait_for_torch():
     names = "[o for o in ('torch', 'fastai', 'mnist_kit.tools.rules') if o in sys.modules]"
-    p = run_python('-c', f'import sys, mnist_kit.tools.sandbox, mnist_kit.tools.cli; print({names})')
+    p = run_python(
+        '-c', f'import sys, mnist_kit.tools.grade, mnist_kit.tools.sandbox, mnist_kit.tools.cli; print({names})'
+    )
     assert p.stdout.strip() == '[]', p.stderr
