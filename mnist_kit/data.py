@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['as_digits', 'DigitDataset', 'to_image', 'as_dataset', 'DigitDL', 'affine_mats', 'affine_sample', 'RandomAffine',
-           'device_for', 'dls_of', 'dls_for', 'empty_dls']
+           'device_for', 'dls_of', 'dls_for', 'NoImages', 'empty_dls']
 
 # %% ../nbs/03_data.ipynb #05fdcd83
 import random
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -24,7 +26,7 @@ from .sources import *
 from fastai.torch_core import default_device, TitledStr, TensorCategory, TensorImage, TensorImageBW
 from fastai.data.core import TfmdDL, DataLoaders
 from fastai.data.transforms import CategoryMap, DisplayedTransform, IntToFloatTensor, Normalize
-from fastcore.basics import store_attr
+from fastcore.basics import patch, store_attr
 from fastcore.foundation import L
 import fastai.vision.learner  # how fastai shows images, and predictions beside them
 
@@ -83,6 +85,34 @@ class DigitDataset:
         old,self.split_idx = self.split_idx,i
         try: yield self
         finally: self.split_idx = old
+
+# %% ../nbs/03_data.ipynb #fr0m0002
+@patch(cls_method=True)
+def from_npz(cls:DigitDataset,
+    path:str|Path,    # of a NumPy archive, such as Keras's mnist.npz
+    part:str='train'  # its arrays x_train and y_train; or 'test'
+):
+    "The images and labels of a NumPy archive. Raises `InputError` if they are not there."
+    try:
+        with np.load(path, allow_pickle=False) as o: return cls(o[f'x_{part}'], o[f'y_{part}'], 'npz')
+    except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, BadZipFile) as e:
+        raise InputError(f'{str(path)!r} ({e}): expected an archive with x_{part}, uint8 (n, 28, 28), and y_{part}, '
+                         '(n,)') from e
+
+@patch(cls_method=True)
+def from_csv(cls:DigitDataset,
+    path:str|Path # a line for each image: its label, if there is one, then its pixels; with a header or without
+):
+    "The images and labels of a CSV file. Raises `InputError` if it is not such."
+    n = IMAGE_SIZE**2
+    try:
+        with open(path, encoding='utf-8') as f: header = 0 if any(map(str.isalpha, f.readline())) else None
+        values = torch.from_numpy(pd.read_csv(path, header=header, dtype=np.uint8).to_numpy())
+        labels = values[:,0] if values.shape[1]==n+1 else None
+        return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
+    except (OSError, OverflowError, RuntimeError, ValueError) as e:
+        raise InputError(f'{str(path)!r} ({e}): expected a line for each image, its label, if there is one, and {n} '
+                         'pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #af1f93b9
 def to_image(
@@ -226,7 +256,7 @@ def dls_of(
     if recipe.max_rotate or recipe.max_translate: tfms.append(RandomAffine(recipe.max_rotate, recipe.max_translate))
     train,*others = (DigitDataset(o.images, o.labels, o.source, int(i>0)) for i,o in enumerate((train,*others)))
     dl = DigitDL(train, bs=recipe.bs, shuffle=True, after_batch=tfms, device=device)
-    if seed is not None: dl.rng = random.Random(seed)
+    if seed is not None: dl.rng = random.Random(int(seed))
     others = [DigitDL(o, bs=val_bs, after_batch=tfms, device=device) for o in others]
     return DataLoaders(dl, *others, path=path, device=device)
 
@@ -239,7 +269,7 @@ def dls_for(
     "The images of a source in batches ready for a model. Raises `InputError`, see `load_source`."
     expect(isinstance(recipe, Recipe), f'{recipe!r} as recipe', "a Recipe, such as spec_for('model3').recipe")
     source,(x,y),test = load_source(source)
-    expect(isinstance(holdout, int) and 0<=holdout<len(x), f'holdout={holdout!r}',
+    expect(is_whole(holdout, 0, len(x)), f'holdout={holdout!r}',
            f'a number of the {len(x):,} training images, from 0 to {len(x)-1}')
     sets = [(x,y), test]
     if holdout:
@@ -249,9 +279,19 @@ def dls_for(
     return dls_of(*[DigitDataset(*o, source) for o in sets], recipe=recipe, **kwargs)
 
 # %% ../nbs/03_data.ipynb #54f68015
+class NoImages(DigitDL):
+    "A loader without a single image. It says so where one is asked for; `new` makes a usual one."
+    def __len__(self):
+        raise InputError("a learner without images: expected one with images; "
+                         "learner_for(..., source='auto') and learner_from(..., source='auto') bring them")
+    def __iter__(self): len(self)
+    def new(self, dataset=None, cls=None, **kwargs):
+        return super().new(dataset, cls or (NoImages if dataset is None else DigitDL), **kwargs)
+
 def empty_dls(
     device=None # see `device_for`
 )->DataLoaders:
-    "`DataLoaders` without a single image, whose `test_dl` works."
+    "`DataLoaders` that have no images, for a learner that only predicts."
     blank = lambda: DigitDataset(torch.zeros(1, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8), torch.zeros(1))
-    return dls_of(blank(), blank(), recipe=MODEL1.recipe, device=device).new_empty()
+    dls = dls_of(blank(), blank(), recipe=MODEL1.recipe, device=device)  # fastai looks at one image to learn their types
+    return DataLoaders(*[o.new(o.dataset.new_empty(), cls=NoImages) for o in dls], device=device)

@@ -8,7 +8,6 @@ __all__ = ['NLLLossFlat', 'sgd', 'TrainingChecks', 'make_model', 'recipe_for', '
 # %% ../nbs/05_learner.ipynb #d693100d
 import random
 from functools import partial
-from math import isfinite
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import BaseLoss
 from fastai.metrics import accuracy
-from fastai.optimizer import OptimWrapper
+from fastai.optimizer import SGD
 from fastai.torch_core import set_seed
 from fastcore.basics import patch
 from fastcore.foundation import L
@@ -42,48 +41,41 @@ class NLLLossFlat(BaseLoss):
 def sgd(
     recipe:Recipe # momentum and weight decay
 )->partial:       # what a `Learner` takes as `opt_func`
-    "PyTorch's SGD with the momentum and the coupled weight decay of `recipe`, for every parameter."
-    return partial(OptimWrapper, opt=torch.optim.SGD, momentum=recipe.mom, weight_decay=recipe.wd)
+    "fastai's SGD with the momentum and the coupled weight decay of `recipe`: the same steps as `torch.optim.SGD`."
+    return partial(SGD, mom=recipe.mom, wd=recipe.wd, decouple_wd=False)
 
 # %% ../nbs/05_learner.ipynb #9667311c
 class TrainingChecks(Callback):
-    "Raises `TrainingError` at an infinite or NaN loss, and at outputs that should be log-probabilities and are not."
-    def before_fit(self): self.total = None
+    "Raises `TrainingError` for a loss or outputs that make no sense, `InputError` for images that do not fit our networks."
+    def before_batch(self):
+        if self.iter or name_of(self.model) not in MODELS: return
+        n = self.x.shape[1]
+        expect(n==1, f'images of {n} channels', 'one; give your fastai DataLoaders img_cls=PILImageBW')
 
     def after_batch(self):
-        learn = self.learn
-        if learn.training and learn.train_iter==1 and isinstance(learn.loss_func, NLLLossFlat):
-            self.total = learn.pred.detach().float().exp().sum(-1)
-            if self.at_once(learn.pred): self.check_total()
-        if len(learn.yb) and self.at_once(learn.loss) and not isfinite(learn.loss.sum().item()):
-            self.check(learn.loss, f'batch {learn.iter+1}')
+        if self.iter==0: self.check_outputs()
+        if self.learn.loss.device.type=='cpu': self.check_loss()  # a GPU would have to be waited for
 
-    def at_once(self, o): return o.device.type=='cpu'  # a GPU is asked when the epoch is over, not in each batch
+    def after_train(self):    self.check_loss()
+    def after_validate(self): self.check_loss()
 
-    def after_train(self):
-        self.check_total()
-        n = self.iter+1
-        losses,lrs = self.recorder.losses[-n:],self.recorder.lrs[-n:]
-        if not losses: return
-        bad = torch.stack(losses).isfinite().logical_not().nonzero()  # from the first one on: they are smoothed
-        if len(bad): self.check(losses[int(bad[0])], f'batch {int(bad[0])+1}', lrs[int(bad[0])])
-
-    def after_validate(self):
-        loss = self.recorder.loss
-        if getattr(loss, 'count', 0): self.check(torch.as_tensor(loss.value))
-
-    def check_total(self):
-        total,self.total = self.total,None
-        if total is None or not total.isfinite().all(): return           # the loss shows those
-        if (total-1).abs().max() < 0.05: return                          # bfloat16 is off by up to 0.02
+    def check_outputs(self):
+        pred = self.learn.pred
+        if name_of(self.model) in MODELS:
+            expect(pred.shape[-1]==CLASSES, f'images of {"×".join(map(str, self.x.shape[2:]))} pixels',
+                   f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
+        if not (self.training and isinstance(self.loss_func, NLLLossFlat)): return
+        total = pred.detach().float().exp().sum(-1)
+        if not total.isfinite().all() or (total-1).abs().max()<0.05: return  # NaN: see the loss; bfloat16 is off by 0.02
         raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
                             'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
 
-    def check(self, loss, batch='', lr=None):
-        if hasattr(self.learn, 'lr_finder') or loss.isfinite().all(): return
-        if lr is None: lr = self.opt.hypers[-1]['lr'] if self.opt else self.lr
-        where = f"{'training' if self.training else 'validation'} {batch}".strip()
-        raise TrainingError(f'the loss is {loss.mean().item()} in epoch {self.epoch+1}, {where}, at '
+    def check_loss(self):
+        loss = self.learn.loss
+        if not getattr(self.learn, 'yb', ()) or hasattr(self.learn, 'lr_finder') or loss.isfinite().all(): return
+        lr = self.opt.hypers[-1]['lr'] if self.opt else self.lr
+        phase = 'training' if self.training else 'validation'
+        raise TrainingError(f'the loss is {loss.mean().item()} in epoch {self.epoch+1}, {phase} batch {self.iter+1}, at '
                             f'learning rate {lr:.3g}: expected a finite number; train again with a lower learning rate')
 
 # %% ../nbs/05_learner.ipynb #0129c914
@@ -130,9 +122,9 @@ def learner_for(
     **kwargs                            # to fastai's `Learner`
 )->Learner:
     "A fastai `Learner` for `model` that knows its `recipe`. Raises `InputError` if something given cannot be used."
-    expect(seed is None or isinstance(seed, int) and 0<=seed<2**32, f'seed={seed!r}', 'a whole number below 2**32')
+    expect(seed is None or is_whole(seed, 0, 2**32), f'seed={seed!r}', 'a whole number below 2**32')
     expect(dls is None or isinstance(dls, DataLoaders), f'{type(dls).__name__} as dls', "fastai's DataLoaders")
-    if seed is not None: set_seed(seed, reproducible=True)
+    if seed is not None: set_seed(seed := int(seed), reproducible=True)
     model = make_model(model, **options or {})
     if recipe is None: recipe = recipe_for(model)
     expect(isinstance(recipe, Recipe), f'{recipe!r} as recipe', "a Recipe, such as spec_for('model3').recipe")
@@ -140,11 +132,11 @@ def learner_for(
     if dls is None and pretrained and source is None: dls = empty_dls(device)
     if dls is None: dls = dls_for(recipe, source=source or 'auto', holdout=holdout, device=device, seed=seed)
     elif seed is not None: dls.train.rng = random.Random(seed)
-    kw = dict(opt_func=sgd(recipe), lr=recipe.lr, moms=recipe.moms, metrics=accuracy) | kwargs
+    kw = dict(lr=recipe.lr, moms=recipe.moms, metrics=accuracy) | kwargs
+    if 'opt_func' not in kw: kw = dict(opt_func=sgd(recipe), wd_bn_bias=True) | kw
     ours = [TrainingChecks()]
     if name_of(model)=='model3' and dls.device.type=='cpu': ours.append(ChannelsLastFit())
     learn = Learner(dls, model, loss_func=loss_func or NLLLossFlat(), cbs=L(ours)+L(cbs), **kw)
-    learn.recorder.train_metrics = True
     learn.recipe = recipe
     return learn
 
@@ -161,11 +153,11 @@ def schedule(
 @patch
 def fit_recipe(self:Learner,
     epochs:int|None=None,  # None: as many as the recipe says; a one-cycle is stretched or squeezed to fit
-    cbs=None               # callbacks for this fit
+    cbs=None,              # callbacks for this fit
+    start_epoch:int=0      # go on from here, with weights and optimizer as they are; 0: the optimizer starts afresh
 ):
     "Train by the recipe that `learner_for` put into `self.recipe`."
-    r = recipe_with(self.recipe, epochs=epochs)
-    expect(len(self.dls.train), 'a learner without images', "one with images; learner_from takes source='auto'")
-    if r.lr_max is None: self.fit(r.epochs, r.lr, cbs=cbs, reset_opt=True)
+    r,how = recipe_with(self.recipe, epochs=epochs),dict(cbs=cbs, reset_opt=not start_epoch, start_epoch=start_epoch)
+    if r.lr_max is None: self.fit(r.epochs, r.lr, **how)
     else: self.fit_one_cycle(r.epochs, r.lr_max, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms,
-                             cbs=cbs, reset_opt=True)
+                             **how)

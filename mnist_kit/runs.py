@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from fastai.callback.core import Callback, CancelFitException
+from fastai.metrics import accuracy
 from fastcore.foundation import L
 from matplotlib.figure import Figure
 
@@ -77,7 +78,7 @@ def write_run(
     folder:Path # where `run.json` goes
 ):
     "Write the record of a run."
-    write_atomic(folder/'run.json', (json.dumps(asdict(run), indent=1, allow_nan=False)+'\n').encode())
+    write_atomic(folder/'run.json', (json.dumps(asdict(run), indent=1, allow_nan=False, default=int)+'\n').encode())
 
 def recipe_of(
     run:Run
@@ -184,10 +185,16 @@ class EpochRows(Callback):
     train_accuracy (over the epoch's batches), valid_loss and valid_accuracy (over all its images), seconds."""
     order = 55  # after the Recorder has its values
     def __init__(self, on_row): self.on_row = on_row
-    def before_epoch(self): self.started = time.perf_counter()
+    def before_epoch(self): self.started,self.right,self.n = time.perf_counter(),0,0
+    def after_batch(self):
+        if not self.training: return
+        self.right += accuracy(self.learn.pred.detach(), *self.yb)*len(self.y)  # stays on the device
+        self.n += len(self.y)
     def after_epoch(self):
-        values = dict(zip(self.recorder.metric_names[1:-1], self.recorder.values[-1]))
-        self.on_row(dict(epoch=self.epoch+1, **values, seconds=round(time.perf_counter()-self.started, 3)))
+        train_loss,valid_loss,valid_accuracy = self.recorder.values[-1]
+        self.on_row(dict(epoch=self.epoch+1, train_loss=train_loss, train_accuracy=float(self.right/self.n),
+                         valid_loss=valid_loss, valid_accuracy=valid_accuracy,
+                         seconds=round(time.perf_counter()-self.started, 3)))
 
 # %% ../nbs/06_runs.ipynb #03f1e441
 class StopWhen(Callback):

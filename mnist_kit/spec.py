@@ -8,6 +8,7 @@ __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace
+from numbers import Number, Real
 
 from .core import *
 
@@ -40,25 +41,23 @@ class Recipe:
     moms:tuple = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
     def __post_init__(self):
-        def whole(v): return type(v) is int and 1<=v<2**31
-        def number(v, lo, hi=1e30): return isinstance(v, (int,float)) and lo<=v<=hi  # float32 ends at 3e38
+        def number(v, lo, hi=1e30): return isinstance(v, Real) and not isinstance(v, bool) and lo<=v<=hi
         def above(v, lo): return number(v, lo) and v>lo
-        for k,ok,expected in (
-            ('epochs',        whole,                               'a whole number, at least 1'),
-            ('bs',            whole,                               'a whole number, at least 1'),
-            ('lr',            lambda v: above(v, 0),               'a number above 0'),
-            ('lr_max',        lambda v: v is None or above(v, 0),  'a number above 0, or None'),
-            ('mom',           lambda v: number(v, 0) and v<1,      'at least 0 and below 1'),
-            ('wd',            lambda v: number(v, 0),              'a number, at least 0'),
-            ('max_rotate',    lambda v: number(v, 0, 180),         'degrees, from 0 to 180'),
-            ('max_translate', lambda v: number(v, 0) and v<1,      'a fraction, at least 0 and below 1'),
-            ('pct_start',     lambda v: above(v, 0) and v<1,       'a fraction between 0 and 1'),
-            ('div',           lambda v: number(v, 1),              'a number, at least 1'),
-            ('div_final',     lambda v: number(v, 1),              'a number, at least 1'),
-            ('moms',          lambda v: isinstance(v, tuple) and [number(o, 0, 1) for o in v]==[True]*3,
-                                                                   'three numbers from 0 to 1')):
-            v = getattr(self, k)
-            expect(ok(v), f'{k}={v!r}', expected)
+        for names,ok,expected in (
+            ('epochs bs',         lambda v: is_whole(v, 1),                     'a whole number, at least 1'),
+            ('lr',                lambda v: above(v, 0),                        'a number above 0'),
+            ('lr_max',            lambda v: v is None or above(v, 0),           'a number above 0, or None'),
+            ('mom max_translate', lambda v: number(v, 0) and v<1,               'at least 0 and below 1'),
+            ('wd',                lambda v: number(v, 0),                       'a number, at least 0'),
+            ('max_rotate',        lambda v: number(v, 0, 180),                  'degrees, from 0 to 180'),
+            ('pct_start',         lambda v: above(v, 0) and v<1,                'a fraction between 0 and 1'),
+            ('div div_final',     lambda v: number(v, 1),                       'a number, at least 1'),
+            ('moms',              lambda v: isinstance(v, tuple) and len(v)==3 and all(number(o, 0, 1) for o in v),
+                                                                                'three numbers from 0 to 1')):
+            for k in names.split():
+                v = getattr(self, k)
+                expect(ok(v), f'{k}={v!r}', expected)
+                if isinstance(v, Number): object.__setattr__(self, k, int(v) if is_whole(v) else float(v))  # as JSON has it
 
 # %% ../nbs/01_spec.ipynb #e0d2c579
 def recipe_with(

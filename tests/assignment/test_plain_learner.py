@@ -1,0 +1,313 @@
+"""A learner of this kit is a plain fastai `Learner`: what fastai's users do with one gives the same as on a learner
+that is built from fastai alone: the same columns, the same events, the same numbers, or the same error."""
+
+import importlib
+import inspect
+import pkgutil
+from collections import Counter, OrderedDict
+from dataclasses import replace
+from functools import partial
+
+import fastai.callback
+import numpy as np
+import pytest
+import torch
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.core import Callback, event
+from fastai.callback.data import CollectDataCallback
+from fastai.callback.schedule import SchedCos
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
+from fastai.learner import Learner, load_learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
+from fastai.optimizer import SGD, Adam
+from fastai.torch_core import set_seed
+from fastai.vision.learner import default_split
+from PIL import Image
+from torch import nn
+
+from conftest import quiet
+from mnist_kit.data import DigitDataset, dls_of
+from mnist_kit.learner import learner_for
+from mnist_kit.models import Model3
+from mnist_kit.sources import load_digits
+from mnist_kit.spec import MODEL3
+
+SERVICES = ('azureml', 'captum', 'comet', 'neptune', 'wandb')  # modules of fastai for packages and services beside it
+
+
+def images(n, first=0):
+    x, y = load_digits()[0]
+    return DigitDataset(x[first : first + n], y[first : first + n], 'digits')
+
+
+def pair(tmp_path, loss_func=None, **kwargs):
+    "The kit's learner, and one from fastai alone with the same weights, images and hyperparameters."
+    learners = []
+    for make in (kits, partial(fastais, loss_func=loss_func or nn.NLLLoss())):
+        recipe = replace(MODEL3.recipe, bs=16)
+        dls = dls_of(images(32), images(16, first=32), recipe=recipe, seed=0, path=tmp_path)  # two batches, and one
+        set_seed(0)
+        learners.append(quiet(make(dls, **kwargs)))
+    assert all((a == b).all() for a, b in zip(*(o.model.parameters() for o in learners)))
+    return learners
+
+
+def kits(dls, **kwargs):
+    return learner_for('model3', dls, seed=0, **kwargs)
+
+
+def fastais(dls, loss_func, **kwargs):
+    kw = dict(opt_func=partial(SGD, mom=0.9, wd=1e-4, decouple_wd=False), wd_bn_bias=True) | kwargs
+    model = nn.Sequential(OrderedDict(Model3().named_children()))
+    # channels last, since one image more or less in so few is soon a matter of rounding
+    return Learner(dls, model, loss_func=loss_func, metrics=accuracy, cbs=ChannelsLast(), **kw)
+
+
+class Count(Callback):
+    "Counts the events."
+
+    order = 1000
+
+    def __init__(self):
+        super().__init__(**{o: partial(self.note, o) for o in vars(event) if not o.startswith('_')})
+        self.n = Counter()
+
+    def note(self, name, *_):
+        self.n[name] += 1
+
+
+def numbers(o):
+    "What of a result can be compared: numbers, in order."
+    if isinstance(o, dict):
+        return numbers(list(o.values()))
+    if isinstance(o, torch.Tensor | np.ndarray):
+        return torch.as_tensor(np.asarray(o)).double().flatten().tolist()
+    if isinstance(o, int | float):
+        return [float(o)]
+    return [v for part in o for v in numbers(part)] if isinstance(o, tuple | list) or type(o).__name__ == 'L' else []
+
+
+def outcome(learn, call):
+    "What comes of a call: its numbers, the table, the events; or the type of the exception."
+    learn.add_cb(count := Count())
+    set_seed(1)
+    try:
+        result = call(learn)
+    except Exception as e:
+        return type(e)
+    table = getattr(learn.recorder, 'values', []) if hasattr(learn, 'recorder') else []
+    names = list(getattr(learn.recorder, 'metric_names', [])) if hasattr(learn, 'recorder') else []
+    return dict(columns=names, events=count.n, numbers=numbers([list(table), result]))
+
+
+def assert_alike(ours, theirs):
+    if isinstance(theirs, type) or isinstance(ours, type):
+        assert ours == theirs
+        return
+    assert ours['columns'] == theirs['columns'] and ours['events'] == theirs['events']
+    assert ours['numbers'] == pytest.approx(theirs['numbers'], rel=2e-2, abs=2e-3, nan_ok=True)
+
+
+# ---------------------------------------------------------------- callbacks
+
+
+def callback_classes():
+    "Every class of callback in fastai, with the module it is in."
+    for module in pkgutil.iter_modules(fastai.callback.__path__):
+        if module.name in SERVICES:
+            continue
+        if module.name == 'tensorboard':
+            pytest.importorskip('tensorboard')
+        module = importlib.import_module(f'fastai.callback.{module.name}')
+        for _, o in inspect.getmembers(module, inspect.isclass):
+            if issubclass(o, Callback) and o.__module__ == module.__name__ and o.__name__ not in ABSTRACT:
+                yield o
+
+
+# what a class needs to be made, where that is not nothing; and what the documentation shows
+ARGUMENTS = dict(
+    ParamScheduler=lambda d: dict(scheds={'lr': SchedCos(0.01, 0.001)}),
+    CSVLogger=lambda d: dict(fname=d / 'history.csv'),
+    ActivationStats=lambda d: dict(with_hist=True, every=1),
+    TensorBoardCallback=lambda d: dict(log_dir=d / 'tb', trace_model=False, log_preds=False),
+    TensorBoardProjectorCallback=lambda d: dict(log_dir=d / 'tb'),
+    GradientAccumulation=lambda d: dict(n_acc=24),
+    ReduceLROnPlateau=lambda d: dict(min_delta=100, patience=1),
+    ShortEpochCallback=lambda d: dict(pct=0.5),
+)
+ABSTRACT = ('MixHandler',)  # a base class: the parts that it calls are those of MixUp and CutMix
+CURED = ('CutMix', 'MixUp')  # a bare nn.NLLLoss does not say that labels are whole numbers, so fastai's own fails
+
+
+@pytest.mark.parametrize('cls', list(callback_classes()), ids=lambda o: o.__name__)
+def test_every_callback_of_fastai_does_what_it_does_on_a_learner_from_fastai_alone(cls, tmp_path):
+    def call(learn):
+        (path := tmp_path / str(id(learn))).mkdir()
+        cb = cls(**ARGUMENTS.get(cls.__name__, lambda d: {})(path))
+        learn.fit(2, 0.01, cbs=cb)
+        return [learn.opt.hypers[-1]['lr'], learn.opt.hypers[-1]['mom']]
+
+    ours, theirs = [outcome(o, call) for o in pair(tmp_path)]
+    if cls.__name__ in CURED:
+        assert theirs is RuntimeError and len(ours['numbers']) == 2 * 3 + 2
+    else:
+        assert_alike(ours, theirs)
+
+
+@pytest.mark.parametrize('cls', [SaveModelCallback, EarlyStoppingCallback, ReduceLROnPlateau])
+def test_a_tracker_can_watch_the_accuracy(cls, tmp_path):
+    ours, theirs = [outcome(o, lambda o: o.fit_one_cycle(2, 0.05, cbs=cls(monitor='accuracy'))) for o in pair(tmp_path)]
+    assert ours['columns'] == ['epoch', 'train_loss', 'valid_loss', 'accuracy', 'time']
+    assert_alike(ours, theirs)
+
+
+def test_reduce_lr_on_plateau_reduces_the_learning_rate(tmp_path):
+    learn = pair(tmp_path)[0]
+    learn.fit(3, 0.01, cbs=ReduceLROnPlateau(min_delta=100, factor=10))
+    assert learn.opt.hypers[-1]['lr'] == pytest.approx(0.01 / 100)  # after the second and the third epoch
+
+
+def test_tensorboard_logs(tmp_path):
+    pytest.importorskip('tensorboard')
+    from fastai.callback.tensorboard import TensorBoardCallback
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    cb = TensorBoardCallback(str(tmp_path / 'tb'), trace_model=False, log_preds=False)
+    pair(tmp_path)[0].fit(1, 0.01, cbs=cb)
+    log = EventAccumulator(str(tmp_path / 'tb'))
+    log.Reload()
+    assert {'train_loss', 'valid_loss', 'accuracy', 'lr_0', 'mom_0'} <= set(log.Tags()['scalars'])
+
+
+# ---------------------------------------------------------------- methods
+
+
+class AddsOne(Callback):
+    def before_epoch(self):
+        if self.epoch == 0:
+            self.learn.add_cb(CollectDataCallback())
+
+
+def saved_and_loaded(learn):
+    learn.fit(1, 0.01)
+    learn.save('a')
+    before = [o.clone() for o in learn.model.parameters()]
+    learn.fit(1, 0.01)
+    learn.load('a')
+    return [all(torch.equal(a, b) for a, b in zip(before, learn.model.parameters()))] + [learn.validate()]
+
+
+def exported(learn):
+    learn.export('export.pkl')
+    again = load_learner(learn.path / 'export.pkl')
+    assert again.validate()[0] is None, 'an exported learner has no images, and fastai answers with nothing'
+    return again.predict(digit(learn))[2].tolist()
+
+
+def digit(learn):
+    return learn.dls.valid_ds.images[0, 0]
+
+
+def predictions(learn):
+    array = digit(learn).numpy()
+    Image.fromarray(array).save(learn.path / '7.png')
+    kinds = (Image.fromarray(array), learn.path / '7.png', str(learn.path / '7.png'), array, digit(learn))
+    found = [learn.predict(o)[2] for o in kinds]
+    assert all(torch.equal(o, found[0]) for o in found)
+    return found[0]
+
+
+def preds(learn, **kwargs):
+    return list(learn.get_preds(**kwargs))
+
+
+def without_recorder(learn):
+    with learn.removed_cbs([learn.recorder]):
+        learn.fit(1, 0.01)
+
+
+def quietly(learn):
+    with learn.no_logging(), learn.no_bar(), learn.no_mbar():
+        learn.fit(1, 0.01)
+
+
+def suggestions(learn):
+    from fastai.callback.schedule import minimum, slide, steep, valley
+
+    return list(learn.lr_find(num_it=20, show_plot=False, suggest_funcs=(minimum, steep, valley, slide)))
+
+
+METHODS = dict(
+    fit=lambda o: o.fit(1, 0.01),
+    fit_with_wd=lambda o: o.fit(1, 0.01, wd=0.1),
+    fit_start_epoch=lambda o: o.fit(2, 0.01, start_epoch=1),
+    fit_one_cycle=lambda o: o.fit_one_cycle(2, 0.05),
+    fit_one_cycle_start_epoch=lambda o: o.fit_one_cycle(3, 0.05, start_epoch=2),
+    fit_flat_cos=lambda o: o.fit_flat_cos(1, 0.05),
+    fit_sgdr=lambda o: o.fit_sgdr(2, 1, 0.05),
+    fine_tune=lambda o: o.fine_tune(1, 0.05),
+    freeze=lambda o: (o.freeze(), o.fit(1, 0.01), o.unfreeze(), o.fit(1, slice(0.001, 0.01))),
+    lr_find=suggestions,
+    validate=lambda o: list(o.validate()),
+    validate_train=lambda o: list(o.validate(ds_idx=0)),
+    get_preds=preds,
+    get_preds_train=partial(preds, ds_idx=0),
+    get_preds_loss=lambda o: list(o.get_preds(with_loss=True)[1:]),
+    get_preds_decoded=partial(preds, with_decoded=True),
+    get_preds_input=lambda o: o.get_preds(with_input=True)[0],
+    get_preds_of_images=lambda o: preds(o, dl=o.dls.test_dl([digit(o)] * 3)),
+    predict=predictions,
+    tta=lambda o: o.tta(n=1)[1],
+    show_results=lambda o: o.show_results(max_n=2, shuffle=False),
+    summary=lambda o: len(o.summary()) > 0,
+    save_and_load=saved_and_loaded,
+    export=exported,
+    no_logging=quietly,
+    add_cb_inside_a_callback=lambda o: o.fit(2, 0.01, cbs=AddsOne()),
+    to_fp16=lambda o: o.to_fp16().fit(1, 0.01),
+    to_fp32=lambda o: o.to_fp16().to_fp32().fit(1, 0.01),
+    to_bf16=lambda o: o.to_bf16().fit(1, 0.01),
+    to_non_native_fp16=lambda o: o.to_non_native_fp16().fit(1, 0.01),
+    zero_learning_rate=lambda o: o.fit(1, 0.0),
+    show_training_loop=lambda o: o.show_training_loop(),
+    loss_not_reduced=lambda o: o.get_preds(with_loss=True)[2].shape[0],
+)
+
+
+@pytest.mark.filterwarnings('ignore:.*autocast.*', 'ignore:.*GradScaler.*')
+@pytest.mark.parametrize('name', METHODS)
+def test_every_method_of_fastais_learner_does_what_it_does_on_one_from_fastai_alone(name, tmp_path):
+    # on log-probabilities, cross-entropy is the negative log-likelihood; fastai's own says how to show an answer
+    learners = pair(tmp_path, CrossEntropyLossFlat())
+    if name == 'export':  # what counts the events cannot be pickled
+        assert exported(learners[0]) == pytest.approx(exported(learners[1]), abs=1e-3)
+    else:
+        assert_alike(*[outcome(o, METHODS[name]) for o in learners])
+
+
+def test_a_learner_without_its_recorder_trains(tmp_path):
+    ours, theirs = pair(tmp_path)
+    for o in (ours, theirs):
+        set_seed(1)
+        without_recorder(o)
+    for a, b in zip(ours.model.parameters(), theirs.model.parameters()):
+        assert torch.allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    'kwargs', [dict(opt_func=Adam), dict(splitter=default_split), dict(wd=0.1), dict(moms=(0.9,) * 3)]
+)
+def test_what_is_given_to_fastais_learner_is_given_to_this_one(kwargs, tmp_path):
+    call = lambda o: o.fit_one_cycle(1, slice(0.001, 0.01)) or len(o.opt.param_lists)
+    if 'opt_func' in kwargs:
+        kwargs = kwargs | dict(wd_bn_bias=False)
+    ours, theirs = [outcome(o, call) for o in pair(tmp_path, **kwargs)]
+    assert_alike(ours, theirs)
+
+
+def test_a_splitter_that_cuts_the_model_in_two_trains_all_of_it(tmp_path):
+    learn = pair(tmp_path, splitter=default_split)[0]
+    before = [o.clone() for o in learn.model.parameters()]
+    learn.fit(1, 0.01)
+    assert not any(torch.equal(a, b) for a, b in zip(before, learn.model.parameters()))
