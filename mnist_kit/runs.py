@@ -191,6 +191,7 @@ class EpochRows(Callback):
         self.right += accuracy(self.learn.pred.detach(), *self.yb)*len(self.y)  # stays on the device
         self.n += len(self.y)
     def after_epoch(self):
+        if not self.n: return  # skipped, by `start_epoch`
         train_loss,valid_loss,valid_accuracy = self.recorder.values[-1]
         self.on_row(dict(epoch=self.epoch+1, train_loss=train_loss, train_accuracy=float(self.right/self.n),
                          valid_loss=valid_loss, valid_accuracy=valid_accuracy,

@@ -149,6 +149,22 @@ def test_notebooks_and_package_are_as_nbdev_leaves_them(copy, module, command):
     assert [o for o in here if here[o] != there[o]] == []
 
 
+@pytest.mark.slow
+def test_nbdevs_own_commands_for_the_documentation_and_a_release_work(copy):
+    "`nbdev_docs` and `nbdev_readme` process the notebooks and hand them to Quarto; `nbdev_bump_version` counts up."
+    code = """
+from nbdev.release import nbdev_bump_version
+from nbdev.serve import proc_nbs
+if __name__ == '__main__':
+    nbdev_bump_version.__wrapped__()
+    print(*proc_nbs(n_workers=0, force=True).rglob('*.ipynb'), sep='\\n')
+"""
+    p = run_python('-W', 'ignore', '-c', code, cwd=copy)
+    assert p.returncode == 0, p.stderr
+    assert f'New version: {settings["version"][:-1]}{int(settings["version"][-1]) + 1}' in p.stdout
+    assert {o.name for o in NOTEBOOKS} <= {o.rsplit('/', 1)[-1] for o in p.stdout.splitlines()}
+
+
 @pytest.fixture(scope='module')
 def converted(tmp_path_factory):
     "What nbconvert makes of index.ipynb: README.md and its picture."

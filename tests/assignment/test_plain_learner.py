@@ -299,7 +299,10 @@ def test_a_learner_without_its_recorder_trains(tmp_path):
     'kwargs', [dict(opt_func=Adam), dict(splitter=default_split), dict(wd=0.1), dict(moms=(0.9,) * 3)]
 )
 def test_what_is_given_to_fastais_learner_is_given_to_this_one(kwargs, tmp_path):
-    call = lambda o: o.fit_one_cycle(1, slice(0.001, 0.01)) or len(o.opt.param_lists)
+    def call(learn):
+        learn.fit_one_cycle(1, slice(0.001, 0.01))
+        return len(learn.opt.param_lists)
+
     if 'opt_func' in kwargs:
         kwargs = kwargs | dict(wd_bn_bias=False)
     ours, theirs = [outcome(o, call) for o in pair(tmp_path, **kwargs)]
