@@ -1,11 +1,19 @@
 "The three architectures of ASSIGNMENT.md, line by line. `Flatten` is the one layer that its drawings leave out."
 
+import copy
+import io
+import pickle
+
 import pytest
 import torch
 from torch import nn
 
+from conftest import quiet
+from mnist_kit.data import DigitDataset, dls_of
+from mnist_kit.learner import learner_for
 from mnist_kit.models import Model1, Model2, Model3, describe, summary
-from mnist_kit.spec import SPECS
+from mnist_kit.sources import load_digits
+from mnist_kit.spec import SPECS, Recipe
 
 DRAWINGS = {
     Model1: """
@@ -205,3 +213,71 @@ def test_the_summary_works_for_a_readers_own_model():
     )
     assert list(table.receptive_field[:2]) == [5, 5 + 2 * 2 * 2]
     assert table.parameters['total'] == 25 * 2 + 2 + 9 * 2 * 2 + 2 + 128 * 10 + 10
+
+
+# ---------------------------------------------------------------- what PyTorch's users do with a model
+
+
+@each_model
+def test_a_slice_is_a_sequential_of_the_same_layers(cls):
+    model, x = cls().eval(), torch.randn(2, 1, 28, 28)
+    first, rest = model[:3], model[3:]
+    assert type(first) is type(model[:-2]) is nn.Sequential and len(first) == 3 and len(model[:-2]) == len(model) - 2
+    assert all(a is b for a, b in zip([*first, *rest], model)) and model[0] is next(model.children())
+    assert torch.equal(rest(first(x)), model(x)) and list(dict(first.named_children())) == list(model._modules)[:3]
+
+
+def exported(model, x):
+    return torch.export.export(model, (x,)).module(check_guards=False)
+
+
+def pickled(model, x):
+    return pickle.loads(pickle.dumps(model))
+
+
+def saved(model, x):
+    torch.save(model, f := io.BytesIO())
+    f.seek(0)
+    return torch.load(f, weights_only=False)
+
+
+def loaded(model, x):
+    torch.save(model.state_dict(), f := io.BytesIO())
+    f.seek(0)
+    other = type(model)().train(model.training)
+    other.load_state_dict(torch.load(f))
+    return other
+
+
+USES = dict(
+    compile=lambda m, x: torch.compile(m, backend='eager'),
+    trace=lambda m, x: torch.jit.trace(m, x, check_trace=False),
+    script=lambda m, x: torch.jit.script(m),
+    export=exported,
+    fx=lambda m, x: torch.fx.symbolic_trace(m),
+    deepcopy=lambda m, x: copy.deepcopy(m),
+    pickle=pickled,
+    save=saved,
+    state_dict=loaded,
+    walk=lambda m, x: m.apply(lambda o: o) if len(list(m.modules())) > 20 else None,
+    double=lambda m, x: copy.deepcopy(m).double().float(),
+)
+
+
+@pytest.mark.filterwarnings('ignore:.*torch.jit.*', 'ignore:.*Converting a tensor.*', 'ignore:.*trainable.*')
+@pytest.mark.parametrize('use', USES)
+@each_model
+def test_a_model_is_used_as_any_module_before_and_after_a_fit(cls, use):
+    (x, y), test = load_digits()
+    dls = dls_of(DigitDataset(x[:16], y[:16]), DigitDataset(x[16:24], y[16:24]), recipe=Recipe(1, 0.01, bs=8), seed=0)
+    learn = quiet(learner_for(cls, dls, seed=0))
+    batch = dls.valid.one_batch()[0].as_subclass(torch.Tensor)
+    for _ in range(2):
+        for training in (False, True):
+            model = copy.deepcopy(learn.model).train(training)
+            other = USES[use](model, batch)
+            torch.manual_seed(0)
+            out = other(batch)
+            torch.manual_seed(0)  # dropout
+            assert torch.allclose(out, copy.deepcopy(learn.model).train(training)(batch), atol=1e-5), training
+        learn.fit_recipe(1)
