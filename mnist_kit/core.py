@@ -55,8 +55,9 @@ def write_atomic(
             os.fsync(f.fileno())
         os.replace(tmp, path)
     except OSError as e:
+        before = 'what was written before is still there' if path.parent.is_dir() else 'the folder is gone'
         raise TrainingError(f'{str(path)!r} cannot be written ({e.strerror or e}): expected a folder with space in it; '
-                            'what was written before is still there') from e
+                            f'{before}') from e
     finally: tmp.unlink(missing_ok=True)
 
 # %% ../nbs/00_core.ipynb #rd000002
