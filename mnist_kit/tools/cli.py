@@ -6,7 +6,7 @@
 __all__ = ['mnist_kit_train', 'mnist_kit_study', 'mnist_kit_bench', 'mnist_kit_check']
 
 # %% ../../nbs/tools/cli.ipynb #49b43d1f
-import os, signal, sys
+import os, shlex, signal, sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +30,24 @@ def _in_one_line(
         print(f'{command}: interrupted{interrupted}', file=sys.stderr)
         sys.exit(130)
 
+# %% ../../nbs/tools/cli.ipynb #l1st0002
+@contextmanager
+def _listener_may_leave():
+    "Inside, what is printed is lost, and nothing else, when nobody reads it any more."
+    class Out:
+        def __getattr__(self, name): return getattr(old, name)
+        def write(self, text):
+            try:
+                old.write(text)
+                old.flush()
+            except (OSError, ValueError): self.write = lambda text: None
+        def flush(self): pass
+    old,sys.stdout = sys.stdout,Out()
+    try: yield
+    finally:
+        if 'write' in vars(sys.stdout): old = open(os.devnull, 'w')  # Python flushes it once more, at the end
+        sys.stdout = old
+
 # %% ../../nbs/tools/cli.ipynb #02203802
 def _several(
     help:str,     # what `--help` says
@@ -43,33 +61,41 @@ def _several(
 # %% ../../nbs/tools/cli.ipynb #42f054d1
 @call_parse
 def mnist_kit_train(
-    model:str,            # model1, model2 or model3
+    model:_several('model1, model2 or model3', '?')=None,
+    resume:str=None,      # folder of a run that was stopped: go on with it
     epochs:int=None,      # passes over the training images; by default those of the recipe
-    seed:int=0,           # of initialisation, shuffling, dropout and augmentation
-    source:str='auto',    # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
+    seed:int=None,        # of initialisation, shuffling, dropout and augmentation; by default 0
+    source:str=None,      # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits; by default auto
     out:str=None,         # folder for run.json, model.safetensors and curves.png; by default the next free one in runs/
-    holdout:int=0,        # training images to set aside for validation; 0: score the test images after each epoch
+    holdout:int=None,     # training images to set aside for validation; by default 0: score the test images after each epoch
     device:str=None,      # cpu, cuda, cuda:1, mps; by default the fastest that is there
     bs:int=None,          # images in a batch; by default that of the recipe
     lr:float=None,        # learning rate, for a one-cycle its peak; by default that of the recipe
     quiet:bool=False      # show no progress bar and no table
 ):
     "Train one of the three models by the assignment's recipe. MNIST_KIT_DATA may name a folder with MNIST in it."
-    with _in_one_line('mnist_kit_train'):
-        recipe = recipe_with(spec_for(model).recipe, lr, epochs=epochs, bs=bs)
+    with _in_one_line('mnist_kit_train'), _listener_may_leave():
+        given = dict(model=model, epochs=epochs, seed=seed, source=source, out=out, holdout=holdout, bs=bs, lr=lr)
+        expect(not resume or all(o is None for o in given.values()), f'--resume with '
+               f'{", ".join(k for k,v in given.items() if v is not None)}', 'only the folder: the run has the rest')
+        expect(model or resume, 'no model', f"one of {', '.join(SPECS)}; or --resume with the folder of a run")
+        recipe = recipe_with(spec_for(model).recipe, lr, epochs=epochs, bs=bs) if model else None
         import mnist_kit.tools.fast  # brings learn.to_fast()
         from fastai.learner import Learner
         from fastprogress import fastprogress
         from mnist_kit.data import device_for
-        from mnist_kit.runs import closing_line, read_run, train_run
+        from mnist_kit.runs import closing_line, read_run, resume_run, train_run
         if not sys.stdout.isatty(): fastprogress.NO_BAR = True  # in a log, the table without the bars
-        fast = Learner.to_fast if device_for(device).type=='cuda' else None
-        folder = train_run(model, out, recipe, source, holdout, device, seed, bar=not quiet, prepare=fast)
+        how = dict(device=device, bar=not quiet, prepare=Learner.to_fast if device_for(device).type=='cuda' else None)
+        folder = (resume_run(resume, **how) if resume else
+                  train_run(model, out, recipe, source or 'auto', 0 if holdout is None else holdout, seed=seed or 0, **how))
         run = read_run(folder)
         if run.status=='interrupted' and not quiet: print()  # the line of the bar is still open
         print(closing_line(run))
         print(f'{run.status} {run.message}'.strip() + f': {folder}')
-        if run.status=='interrupted': sys.exit(130)
+        if run.status=='interrupted':
+            print(f'to go on: mnist_kit_train --resume {shlex.quote(str(folder))}')
+            sys.exit(130)
 
 # %% ../../nbs/tools/cli.ipynb #b471ec01
 @call_parse

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ import torch
 from conftest import command, run_python
 from mnist_kit import core, runs
 from mnist_kit.core import InputError, TrainingError, write_atomic
-from mnist_kit.runs import RUN_FILES, learner_from, read_run, train_run
+from mnist_kit.runs import RUN_FILES, Run, learner_from, read_run, train_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools.cli import mnist_kit_train
 
@@ -133,6 +133,18 @@ def edit(field, value):
         (lambda f: (f / 'run.json').write_text('{"format": 1}'), 'not complete'),
         (edit('recipe', {}), 'not complete'),
         (edit('recipe', {'epochs': 0, 'lr': 1}), 'not complete'),
+        (edit('recipe', {'epochs': 2, 'lr': 1, 'moms': 7}), 'not complete'),
+        (edit('rows', [{'epoch': 1}]), 'not complete (rows.0.train_loss'),
+        (edit('rows', [None]), 'not complete (rows.0'),
+        (edit('rows', []), 'not complete (a finished run'),
+        (edit('status', 'fine'), 'not complete (status'),
+        (edit('params', -1), 'not complete (params'),
+        (edit('train', {'n': 1, 'loss': 0.1, 'accuracy': 1.5}), 'not complete (train.accuracy'),
+        (edit('seconds', None), 'not complete (seconds'),
+        (edit('surprise', 1), 'not complete (surprise'),
+        (lambda f: (f / 'run.json').write_text('[' * 100_000), 'is damaged'),
+        (lambda f: (f / 'run.json').write_bytes(b' ' * 20_000_000), 'more than'),
+        (lambda f: (f / 'run.json').write_bytes(b''), 'is damaged'),
         (lambda f: (f / 'model.safetensors').unlink(), 'cannot be read'),
         (lambda f: (f / 'model.safetensors').write_bytes((f / 'model.safetensors').read_bytes()[:999]), 'is damaged'),
     ],
@@ -230,7 +242,7 @@ def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path):
         timeout=300,
     )
     assert p.returncode == 0, p.stderr
-    assert 'train_accuracy' in p.stdout and 'valid_accuracy' in p.stdout, 'the table of epochs'
+    assert re.search('train_loss +valid_loss +accuracy', p.stdout), 'the table of epochs'
     last = [line for line in p.stdout.splitlines() if line.startswith('model3 on ')][-1]
     assert re.search(r'digits \(not MNIST\): \d+\.\d\d % .* 2 of 2 epochs.*7,416 parameters, \d+ min \d\d s', last)
     assert 'Traceback' not in p.stderr and 'Warning' not in p.stderr
@@ -296,10 +308,13 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path, monkeypatch, out):
 
 
 def test_the_next_free_folder_is_looked_for_only_where_there_can_be_one(tmp_path):
-    assert [runs.reserve_next('r', tmp_path).name for _ in range(3)] == ['r', 'r-2', 'r-3']
+    run = Run('model1', 1, 'digits', 0, asdict(short), 0, 1, 1, {}, {}, '')
+    name = 'model1-digits-seed0'
+    assert [runs.reserve_next(run, tmp_path).name for _ in range(3)] == [name, f'{name}-2', f'{name}-3']
+    assert read_run(tmp_path / name) == run, 'a training that ends before it began leaves its record'
     (tmp_path / 'runs').symlink_to(tmp_path / 'nowhere')  # such as a disk that is not there
     with pytest.raises(InputError, match='cannot be written.*expected'):
-        runs.reserve_next('r', tmp_path / 'runs')
+        runs.reserve_next(run, tmp_path / 'runs')
 
 
 def test_a_link_to_nowhere_is_not_taken_for_a_free_folder(tmp_path):

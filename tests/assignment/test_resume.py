@@ -1,0 +1,145 @@
+"A training that was stopped goes on as if it had not been."
+
+import json
+import random
+import signal
+import subprocess
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import command, run_python
+from fastai.callback.core import Callback
+from mnist_kit.core import InputError
+from mnist_kit.runs import CHECKPOINT, RUN_FILES, read_run, resume_run, train_run
+from mnist_kit.spec import MODEL3
+
+short = replace(MODEL3.recipe, epochs=3)
+
+
+def rows(folder):
+    return [{k: v for k, v in r.items() if k != 'seconds'} for r in read_run(folder).rows]
+
+
+def weights(folder):
+    return (folder / 'model.safetensors').read_bytes()
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    return train_run('model3', tmp_path_factory.mktemp('whole') / 'a', short, 'digits', seed=7, bar=False)
+
+
+class Stop(Callback):
+    "Ctrl-C at a batch of training, counted over all epochs."
+
+    def __init__(self, at):
+        self.at = at
+
+    def after_batch(self):
+        if self.training and self.epoch * 12 + self.iter == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize('at', [3, 12, 30])  # in the first epoch, in the first batch of the second, in the third
+def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_path):
+    folder = train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False, cbs=Stop(at))
+    assert read_run(folder).status == 'interrupted' and (folder / CHECKPOINT).exists() == (at >= 12)
+    for module in (random, np.random):
+        module.seed(at)  # what other code does with the generators in between makes no difference
+    torch.manual_seed(at)
+    resume_run(folder, bar=False, cbs=Callback())
+    assert weights(folder) == weights(whole) and rows(folder) == rows(whole)
+    assert read_run(folder).train == read_run(whole).train
+    assert sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
+
+
+def test_what_cannot_be_continued_is_refused_in_one_line(whole, tmp_path):
+    with pytest.raises(InputError, match='finished.*expected one that was stopped'):
+        resume_run(whole)
+    with pytest.raises(InputError, match='cannot be read'):
+        resume_run(tmp_path)
+    folder = train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False, cbs=Stop(15))
+    with pytest.raises(InputError, match='0 callbacks: expected those of the run: Stop'):
+        resume_run(folder)
+    content = (folder / CHECKPOINT).read_bytes()
+    for damaged in (content[:-100], b'', content.replace(b'"epochs', b'"epochx')):
+        (folder / CHECKPOINT).write_bytes(damaged)
+        with pytest.raises(InputError) as e:
+            resume_run(folder, bar=False, cbs=Callback())
+        assert '\n' not in str(e.value)
+
+
+def test_the_command_goes_on_and_says_how(tmp_path):
+    def train(*args):
+        return subprocess.Popen(
+            command('mnist_kit_train', *args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    p = train('model1', '--epochs', '40', '--source', 'digits', '--out', tmp_path / 'a b')
+    while not (tmp_path / 'a b' / CHECKPOINT).exists():
+        time.sleep(0.1)
+    p.send_signal(signal.SIGINT)
+    out = p.communicate(timeout=120)[0]
+    assert p.returncode == 130 and f"to go on: mnist_kit_train --resume '{tmp_path}/a b'" in out
+    out, err = train('--resume', tmp_path / 'a b').communicate(timeout=300)
+    assert '40 of 40 epochs' in out and err == ''
+    p = run_python('-W', 'ignore', command('mnist_kit_train')[3], '--resume', str(tmp_path), '--lr', '1')
+    assert p.returncode == 1 and p.stderr == (
+        'mnist_kit_train: --resume with lr: expected only the folder: the run has the rest\n'
+    )
+
+
+def test_a_training_goes_on_when_nobody_reads_its_table(tmp_path):
+    p = subprocess.Popen(
+        command('mnist_kit_train', 'model1', '--epochs', '2', '--source', 'digits', '--out', tmp_path / 'a'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    p.stdout.close()
+    assert p.stderr.read() == '' and p.wait(timeout=120) == 0
+    assert read_run(tmp_path / 'a').status == 'finished' and (tmp_path / 'a' / 'curves.png').exists()
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_and_continued_ends_in_the_same_weights(tmp_path):
+    kill_and_resume(tmp_path, kills=3, seed=0)
+
+
+def kill_and_resume(folder, kills, seed):
+    "Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone."
+    rng = random.Random(seed)
+    recipe = ['model3', '--epochs', '3', '--source', 'digits', '--seed', '7', '--quiet']
+    began = time.perf_counter()
+    subprocess.run(command('mnist_kit_train', *recipe, '--out', folder / 'whole'), check=True, capture_output=True)
+    takes = time.perf_counter() - began
+    killed = 0
+    while killed < kills:
+        out = folder / f'killed{killed}'
+        p = subprocess.Popen(command('mnist_kit_train', *recipe, '--out', out), stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0, takes))
+        if p.poll() is not None or not (out / 'run.json').exists():  # it was done, or had not begun
+            p.kill()
+            p.wait()
+            continue
+        p.kill()
+        p.wait()
+        status = json.loads((out / 'run.json').read_text())['status']
+        if status != 'finished':
+            p = subprocess.run(command('mnist_kit_train', '--resume', out, '--quiet'), capture_output=True, text=True)
+            assert p.returncode == 0, p.stderr
+        killed += status != 'finished'
+        assert weights(out) == weights(folder / 'whole') and rows(out) == rows(folder / 'whole')
+
+
+if __name__ == '__main__':  # the long one: python tests/assignment/test_resume.py 50
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    kill_and_resume(Path(tempfile.mkdtemp()), kills=int(sys.argv[1]), seed=0)
+    print(f'{sys.argv[1]} kills, seed 0: the same weights and rows each time')
