@@ -8,7 +8,6 @@ import torch
 from conftest import quiet
 from fastai.callback.core import Callback
 from fastai.callback.mixup import MixUp
-from fastai.learner import AvgMetric
 from fastai.optimizer import Adam
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -17,7 +16,7 @@ from mnist_kit.core import InputError, TrainingError
 from mnist_kit.learner import TrainingChecks, learner_for
 from mnist_kit.models import MODELS
 from mnist_kit.spec import SPECS
-from mnist_kit.tools.fast import CapturedStep, StaticStep, StayOnDevice, WholeStep
+from mnist_kit.tools.fast import CapturedStep, StayOnDevice, WholeStep
 
 each_name = pytest.mark.parametrize('name', list(MODELS))
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
@@ -45,17 +44,17 @@ def listener(event, heard):
     return type('Listener', (Callback,), {event: lambda self: heard.append(self.training)})()
 
 
-class Failing(Callback):
-    def after_batch(self):
-        raise ZeroDivisionError('as it should')
+def fail(learn):
+    with pytest.raises(ZeroDivisionError):
+        learn.fit_recipe(1, cbs=Callback(after_batch=lambda self: 1 / 0))
 
 
 # ---------------------------------------------------------------- the same weights, the same figures
 
 
-@each_name
-def test_with_to_fast_the_weights_are_the_same_to_the_bit(name):
-    assert off(trained(name), trained(name, fast=True)) == 0
+@pytest.mark.parametrize('name, cbs', [*((o, None) for o in MODELS), ('model1', MixUp)])
+def test_with_to_fast_the_weights_are_the_same_to_the_bit(name, cbs):
+    assert off(*(trained(name, fast, cbs=cbs and cbs()) for fast in (False, True))) == 0
 
 
 def test_figures_that_stay_on_the_device_are_fastais():
@@ -71,6 +70,12 @@ def test_a_callback_within_a_step_is_heard(event):
     heard = []
     learn = trained(fast=True, cbs=listener(event, heard))
     assert heard.count(True) == len(learn.dls.train) == 12
+
+
+def test_a_learning_rate_is_found_with_to_fast_as_without():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(1))
+    found = [learner(deepcopy(model), fast).lr_find(show_plot=False).valley for fast in (False, True)]
+    assert found[0] == found[1]
 
 
 # ---------------------------------------------------------------- switched off, nothing is left
@@ -90,47 +95,33 @@ def test_after_a_fit_the_learner_has_its_own_metrics_and_losses_and_can_be_expor
     learn.export(tmp_path / 'model.pkl')
 
 
-def test_a_fit_that_failed_leaves_nothing_to_the_next_one():
-    learn = learner(fast=True)
-    before, heard = kinds(learn), []
-    with pytest.raises(ZeroDivisionError):
-        learn.fit_recipe(1, cbs=Failing())
+@pytest.mark.parametrize('fails', [False, True])
+def test_to_plain_takes_off_what_to_fast_has_added(fails):
+    learn, heard = learner(), []
+    before, own = kinds(learn), set(vars(learn))
+    assert learn.to_fast() is learn and kinds(learn) != before
+    if fails:
+        fail(learn)
+    assert learn.to_plain() is learn and kinds(learn) == before
+    learn.fit_recipe(1, cbs=listener('after_pred', heard))
+    assert heard.count(True) == 12
+    assert not [k for k in set(vars(learn)) - own if 'step' in k or 'device' in k]
+
+
+@pytest.mark.parametrize('removed', [[], [WholeStep]])
+def test_a_fit_that_failed_leaves_nothing_to_the_next_one(removed):
+    learn, heard = learner(fast=True), []
+    before = [o for o in kinds(learn) if o not in removed]
+    fail(learn)
+    learn.remove_cbs(removed)
     learn.fit_recipe(1, cbs=listener('after_pred', heard))
     assert heard.count(True) == 12 and kinds(learn) == before
 
 
-@pytest.mark.parametrize('failed', [False, True])
-def test_to_plain_takes_off_what_to_fast_has_added(failed):
-    learn, heard = learner(), []
-    before = kinds(learn)
-    assert learn.to_fast() is learn and kinds(learn) != before
-    if failed:
-        with pytest.raises(ZeroDivisionError):
-            learn.fit_recipe(1, cbs=Failing())
-    assert learn.to_plain() is learn and kinds(learn) == before and type(learn.metrics[0]) is AvgMetric
-    learn.fit_recipe(1, cbs=listener('after_pred', heard))
-    assert heard.count(True) == 12
-
-
 def test_to_fast_twice_is_to_fast_once_and_needs_cuda_for_a_captured_step():
     learn = learner(fast=True).to_fast()
-    added = [type(o) for o in learn.cbs if isinstance(o, (StayOnDevice, WholeStep, CapturedStep))]
-    assert sorted(o.__name__ for o in added) == ['StayOnDevice', 'WholeStep']
-
-
-def test_a_whole_step_that_is_removed_after_a_failed_fit_is_gone():
-    learn, heard = learner(cbs=WholeStep()), []
-    with pytest.raises(ZeroDivisionError):
-        learn.fit_recipe(1, cbs=Failing())
-    learn.remove_cb(WholeStep)
-    learn.fit_recipe(1, cbs=listener('after_pred', heard))
-    assert heard.count(True) == 12
-
-
-def test_a_learning_rate_is_found_with_to_fast_as_without():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(1))
-    found = [learner(deepcopy(model), fast).lr_find(show_plot=False).valley for fast in (False, True)]
-    assert found[0] == found[1]
+    added = [o.name for o in learn.cbs if isinstance(o, (StayOnDevice, WholeStep, CapturedStep))]
+    assert sorted(added) == ['stay_on_device', 'whole_step']
 
 
 # ---------------------------------------------------------------- a captured step
@@ -151,37 +142,43 @@ class Doubled(nn.Module):
 @each_name
 def test_a_captured_step_learns_the_same(name):
     recipe = replace(SPECS[name].recipe, wd=0.1)  # enough to see that it is not forgotten
-    usual, captured = (trained(Doubled(name), recipe=recipe, cbs=cbs) for cbs in (None, CapturedStep()))
+    usual = trained(Doubled(name), recipe=recipe)
+    captured = trained(Doubled(name), recipe=recipe, cbs=[StayOnDevice(), WholeStep(), CapturedStep()])
     assert off(usual, captured) < 1e-5
     assert torch.allclose(torch.stack(usual.recorder.losses), torch.stack(captured.recorder.losses), rtol=1e-5)
     assert list(captured.recorder.values[-1]) == pytest.approx(list(usual.recorder.values[-1]), rel=1e-3)
 
 
 def test_a_captured_step_trains_whole_batches_after_the_first_ones(monkeypatch):
-    sizes, run = [], StaticStep.run
-    monkeypatch.setattr(StaticStep, 'run', lambda self: (sizes.append(len(self.x)), run(self)))
-    learn = trained(epochs=2, cbs=CapturedStep(warmup=3))
-    assert sizes == [128] * (2 * 11 - 3)  # of 1,500 images: 11 whole batches and one of 92 in each epoch
+    usual, step = [], torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, 'step', lambda self, *a, **k: (usual.append(1), step(self, *a, **k))[1])
+    learn = trained(epochs=2, cbs=[WholeStep(), CapturedStep(warmup=3)])
+    assert len(usual) == 3 + 2  # of 1,500 images: 11 whole batches and one of 92 in each epoch
+    assert len(learn.recorder.losses) == 24
     assert learn.captured_step.recorded is None, 'nothing is kept after the fit'
+
+
+def fitted(make, **kwargs):
+    learn = make(**kwargs)  # not earlier: this is when the generators are seeded
+    learn.fit(1)
+    return learn
 
 
 @pytest.mark.parametrize(
     'change, part',
     [
-        (lambda cb: learner(cbs=cb).to_fp16(), 'CapturedStep with MixedPrecision'),
-        (lambda cb: learner(cbs=cb, opt_func=Adam), 'CapturedStep with Optimizer'),
-        (lambda cb: learner(cbs=[cb, MixUp()]), 'CapturedStep with MixUp'),
+        (lambda **how: learner(**how).to_fp16(), 'CapturedStep with MixedPrecision'),
+        (lambda **how: learner(**how, opt_func=Adam), 'CapturedStep with Optimizer'),
+        (lambda **how: learner(**how).add_cb(MixUp()), 'CapturedStep with MixUp'),
     ],
     ids=['MixedPrecision', 'Adam', 'MixUp'],
 )
-def test_a_captured_step_refuses_what_it_cannot_repeat_or_steps_aside(change, part, monkeypatch):
+def test_a_captured_step_refuses_what_it_cannot_repeat_or_steps_aside(change, part):
     with pytest.raises(InputError) as e:
-        change(CapturedStep()).fit(1)
+        change(cbs=CapturedStep()).fit(1)
     assert part in str(e.value) and 'expected' in str(e.value) and '\n' not in str(e.value)
-    monkeypatch.setattr(StaticStep, '__init__', lambda *args: pytest.fail('a step is recorded'))
-    learn = change(CapturedStep(must=False))
-    learn.fit(1)
-    assert len(learn.recorder.losses) == 12
+    plain, aside = (fitted(change, cbs=cbs) for cbs in (None, CapturedStep(must=False)))
+    assert off(plain, aside) == 0
 
 
 def test_a_captured_step_needs_a_batch_to_begin_with():
@@ -204,37 +201,37 @@ class NothingIsRead(TorchFunctionMode):
 class Watch(Callback):
     "A mode around the training batches of an epoch."
 
-    order = 99
+    order, run_valid = 98, False
 
-    def __init__(self, mode):
-        self.mode = mode
-
-    def before_batch(self):
-        if self.training:
-            self.mode.__enter__()
-
-    def after_batch(self):
-        if self.training:
-            self.mode.__exit__(None, None, None)
+    def __init__(self, enter, leave):
+        self.before_batch, self.after_batch = enter, leave
 
 
-def test_no_value_is_read_within_a_training_batch(monkeypatch):
-    monkeypatch.setattr(TrainingChecks, 'at_once', lambda self, o: False)  # as where there is a GPU
+def watch(mode):
+    return Watch(mode.__enter__, lambda: mode.__exit__(None, None, None))
+
+
+@pytest.fixture
+def not_at_once(monkeypatch):
+    "The checks as they are where there is a GPU."
+    monkeypatch.setattr(TrainingChecks, 'at_once', lambda self, o: False)
+
+
+def test_no_value_is_read_within_a_training_batch(not_at_once):
     mode = NothingIsRead()
     with pytest.raises(AssertionError, match='a value is read'):  # without to_fast: the test can fail
-        learner('model3').fit_recipe(1, cbs=Watch(mode))
+        learner('model3').fit_recipe(1, cbs=watch(mode))
     mode.__exit__(None, None, None)
     learn = learner('model3', fast=True)
-    learn.fit_recipe(1, cbs=Watch(NothingIsRead()))
+    learn.fit_recipe(1, cbs=watch(NothingIsRead()))
     assert len(learn.recorder.losses) == 12
 
 
 @pytest.mark.parametrize('fast', [False, True], ids=['as it is', 'to_fast'])
 @pytest.mark.parametrize('phase, nth', [('training', 2), ('validation', 1)])
-def test_a_loss_that_is_not_finite_is_found_at_the_end_of_the_epoch_where_a_device_is_not_asked_at_once(
-    monkeypatch, phase, nth, fast
+def test_a_loss_that_is_not_finite_is_found_after_the_epoch_where_a_device_is_not_asked_at_once(
+    not_at_once, phase, nth, fast
 ):
-    monkeypatch.setattr(TrainingChecks, 'at_once', lambda self, o: False)
     learn, calls = learner(fast=fast), []
 
     class Spoil(nn.Module):
@@ -273,16 +270,10 @@ def test_a_cuda_graph_learns_the_same_as_eager_steps(name):
 
 @gpu
 def test_a_training_batch_on_a_gpu_waits_for_nothing():
-    class NoWaiting:
-        def __enter__(self):
-            torch.cuda.set_sync_debug_mode('error')
-
-        def __exit__(self, *_):
-            torch.cuda.set_sync_debug_mode('default')
-
     learn = learner('model3', fast=True, device='cuda')
     learn.fit_recipe(1)
+    on, off = (lambda mode=mode: torch.cuda.set_sync_debug_mode(mode) for mode in ('error', 'default'))
     try:
-        learn.fit_recipe(1, cbs=Watch(NoWaiting()))
+        learn.fit_recipe(1, cbs=Watch(on, off))
     finally:
-        torch.cuda.set_sync_debug_mode('default')
+        off()
