@@ -55,14 +55,8 @@ def _timed(f, device, calls=1, batches=1):
     return way
 
 # %% ../../nbs/tools/bench.ipynb #b0010005
-def _learner(
-    source:str,  # 'mnist', 'digits' or 'auto'
-    device:str|None,
-    name:str,    # 'model1', 'model2' or 'model3'
-    batches:int, # of an epoch; the images are repeated if there are not so many
-    **changes    # of the recipe's fields
-)->Learner:
-    "A learner of this kit, as it comes."
+def _learner(source, device, name, batches, **changes):
+    "A learner of this kit with so many batches in an epoch; the images are repeated if there are not so many."
     recipe,(source,(x,y),_) = replace(SPECS[name].recipe, **changes),load_source(source)
     n = batches*recipe.bs
     times = -(-n//len(x))
@@ -111,13 +105,16 @@ class _TrainingPhase(Callback):
     def after_train(self): self.seconds = (_now(self.dls.device)-self.start)/len(self.dls.train)
     def before_validate(self): raise CancelValidException
 
+def _fit(learn, *args, **kwargs):
+    with learn.no_bar(), learn.no_logging(): learn.fit_recipe(*args, **kwargs)
+
 def kit(
     learn:Learner
 ):  # a function that gives back seconds for each batch
     "This kit's learner, without progress bar and table."
     def way():
         phase = _TrainingPhase()
-        with learn.no_bar(), learn.no_logging(): learn.fit_recipe(1, cbs=phase)
+        _fit(learn, 1, cbs=phase)
         return phase.seconds
     return way
 
@@ -163,8 +160,7 @@ def _sampling(learn):
 _NEW_PROCESS = '''
 import json, sys, time
 from mnist_kit.core import own_memory
-began,name,source,device = json.loads(sys.argv[1])
-found = {}
+(began,name,source,device),found = json.loads(sys.argv[1]),{}
 def reached(what): found[what] = time.time()-began, own_memory('VmHWM') if sys.platform=='linux' else None
 def stop(self): raise CancelFitException
 import fastai.vision.learner  # what the kit needs of fastai
@@ -183,48 +179,40 @@ print(json.dumps(found))
 '''
 
 def _new_process(*args):
-    "What it has reached, after how many seconds, and with how many MiB at most."
+    "What it has reached, after how many seconds, and with how many MiB at most. Raises `TrainingError` if it dies."
     args = [sys.executable, '-W', 'ignore', '-c', _NEW_PROCESS, json.dumps([time.time(), *args])]
-    return json.loads(subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    p = subprocess.run(args, stdout=subprocess.PIPE, text=True)
+    if not p.returncode: return json.loads(p.stdout.splitlines()[-1])
+    raise TrainingError(f'a process of the benchmark ended with {p.returncode}: expected it to go on; if memory is short, close '
+                        'other programs')
 
 # %% ../../nbs/tools/bench.ipynb #d2803763
-def _model_parts(bench, name, learner, gpu):
-    batches,n,few = bench.batches,bench.n_train,min(bench.batches, 40)  # few: for the plain way, which takes longest
-    changed = {} if bench.quick else _ways(partial(learner, batches), gpu)
-    ways = dict(plain=plain(learner(few)), kit=kit(learner(batches)), **changed, bare=bare(learner(batches)))
-    yield name,f's for {n:,} images',['plain','kit'],by_turns(ways, bench.rounds)*-(-n//128)
-    if bench.quick: return
-    ways = {f.__name__: f(learner(max(1, batches//3))) for f in (kit, bare)}
-    yield f'{name}, in short turns','ms for a batch',['bare'],1e3*by_turns(ways, 3*bench.rounds)
-
-def _whole_recipe(learn):
-    def fit():
-        with learn.no_bar(), learn.no_logging(): learn.fit_recipe()
-    return _timed(fit, learn.dls.device)
-
-def _parts(
-    bench,
-    models,
-    device
-): # yields a table's title, unit and columns to compare with, and its values
-    "Measure all there is to measure, one thing after the other."
-    batches,rounds,gpu = bench.batches,bench.rounds,bench.device['type']=='cuda'
-    learner = partial(_learner, bench.source, device)
-    for name in models: yield from _model_parts(bench, name, partial(learner, name), gpu)
-    ways = _data_path(learner('model3', min(batches, 40)))
+def _parts(bench, models, device):
+    "Measure one thing after the other: yields a table's title, unit, columns to compare with, and values."
+    batches,rounds,n,gpu = bench.batches,bench.rounds,bench.n_train,bench.device['type']=='cuda'
+    learner,few = partial(_learner, bench.source, device),min(batches, 40)  # few: for the plain way, which takes longest
+    for name in models:
+        changed = {} if bench.quick else _ways(partial(learner, name, batches), gpu)
+        ways = dict(plain=plain(learner(name, few)), kit=kit(learner(name, batches)), **changed,
+                    bare=bare(learner(name, batches)))
+        yield name,f's for {n:,} images',['plain','kit'],-(-n//128)*by_turns(ways, rounds)
+        if bench.quick: continue
+        ways = {f.__name__: f(learner(name, max(1, batches//3))) for f in (kit, bare)}
+        yield f'{name}, in short turns','ms for a batch',['bare'],1e3*by_turns(ways, 3*rounds)
+    ways = _data_path(learner('model3', few))
     yield 'augmented batches, no model','ms for a batch',['plain'],1e3*by_turns(ways, rounds)
     yield 'sampling alone','µs for a batch',['affine_sample'],1e6*by_turns(_sampling(learner('model3', 1)), rounds)
     if bench.quick: return
     sizes = [32,64,128,256,512,1024]
     ways = {f'batches of {o}': kit(learner('model3', max(1024, 64*batches)//o, bs=o)) for o in sizes}
     yield 'model3, by batch size','µs for an image',[],1e6*by_turns(ways, rounds)/sizes
-    ways = {f'{128*o:,} images': kit(learner('model3', o)) for o in (bench.n_train//1280,bench.n_train//128)}
+    ways = {f'{128*o:,} images': kit(learner('model3', o)) for o in (n//1280,n//128)}
     yield 'model3, by data size','µs for an image',[],1e6*by_turns(ways, 2)/128
     if gpu:
-        a,b = (learner_for('model3', source=bench.source, device=device) for _ in range(2))
-        ways = dict(kit=_whole_recipe(a), to_fast=_whole_recipe(b.to_fast()))
+        usual,fast = (learner_for('model3', source=bench.source, device=device) for _ in range(2))
+        ways = {k: _timed(partial(_fit, o), o.dls.device) for k,o in dict(kit=usual, to_fast=fast.to_fast()).items()}
         yield 'model3, whole recipe','s with validation',['kit'],by_turns(ways, 1)
-    found = pd.DataFrame([_new_process(name, bench.source, str(device_for(device))) for name in models])
+    found = pd.DataFrame([_new_process(o, bench.source, str(device_for(device))) for o in models])
     yield 'from starting Python','s',[],found.map(lambda o: o[0])
     if sys.platform=='linux': yield 'memory, at most so far','MiB',[],found.map(lambda o: o[1])
 
@@ -261,14 +249,10 @@ def run_bench(
     found = describe_device(device_for(device))
     batches = batches or (6 if quick else 12 if found['type']=='cpu' else len(images)//128)
     bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches, rounds or (3 if quick else 12))
-    try:
-        for title,unit,bases,values in _parts(bench, models, device):
-            bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
-            if path: bench.write(path)
-            print(f'measured: {title}', flush=True)
-    except subprocess.CalledProcessError as e:
-        raise TrainingError(f'a process of the benchmark ended with {e.returncode}: expected it to go on; '
-                            'if memory is short, close other programs') from e
+    for title,unit,bases,values in _parts(bench, models, device):
+        bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
+        if path: bench.write(path)
+        print(f'measured: {title}', flush=True)
     bench.finished = True
     if path: bench.write(path)
     return bench
@@ -306,27 +290,15 @@ def plot_bench(
     return fig
 
 # %% ../../nbs/tools/bench.ipynb #351ecae1
-def _is_text(o): return isinstance(o, str) and len(o)<200 and o.isprintable() and '$' not in o  # matplotlib's formulas
-def _are_texts(o, *needed): return all(k in o for k in needed) and all(_is_text(str(v)) for v in o.values())
-def _is_count(o): return 0<o<1e9
-
-def _is_table(o):
-    if not isinstance(o, dict) or o.keys()!={'unit','bases','values'} or not isinstance(o['values'], dict): return False
-    names,columns = list(o['values']),list(o['values'].values())
-    return (all(map(_is_text, [o['unit'], *names])) and isinstance(o['bases'], list) and all(b in names for b in o['bases'])
-            and columns!=[] and all(isinstance(c, list) and 0<len(c)==len(columns[0]) for c in columns)
-            and all(isinstance(v, float) and 1e-9<v<1e9 for c in columns for v in c))
-
-_is_good = dict(source=_is_text, n_train=_is_count, device=lambda o: _are_texts(o, 'type', 'name'), started=_is_text,
-                versions=lambda o: _are_texts(o, 'torch'), batches=_is_count, rounds=_is_count,
-                tables=lambda o: all(map(_is_text, o)) and all(map(_is_table, o.values())))
-
 def read_bench(
     path:str|Path # a `bench.json`
 )->Bench:
     "The record of a benchmark. Raises `InputError` if there is none, or none that can be shown."
     o = read_record(Path(path), 'bench.json', Bench.format, 'benchmark', 'measure again')
-    types = {f.name: f.type for f in fields(Bench)}
-    bad = [k for k in {**types, **o} if type(o.get(k)) is not types.get(k) or k in _is_good and not _is_good[k](o[k])]
-    expect(not bad, f'{str(path)!r} with {bad} missing or damaged', 'what `mnist_kit_bench` writes; measure again')
-    return Bench(**o)
+    bad = [f.name for f in fields(Bench) if type(o.get(f.name)) is not f.type]
+    try:
+        bench = Bench(**o)
+        if not bad: str(bench).encode(), plot_bench(bench).draw_without_rendering()
+    except Exception as e: bad.append(str(e))  # pandas and matplotlib have many kinds
+    expect(not bad, f'{str(path)!r}, damaged ({", ".join(bad)})', 'what `mnist_kit_bench` writes; measure again')
+    return bench
