@@ -228,10 +228,11 @@ class Bench:
     format:int = 2
 
     def __str__(self):
-        few,stopped = ' (too few to quote)'*self.quick,', and stopped before all was measured'*(not self.finished)
+        few,stopped = ' (too few to quote)'*self.quick,', stopped before all was measured'*(not self.finished)
         threads = f", {self.device['threads']} threads" if 'threads' in self.device else ''
-        head = (f"Measured on {self.device['name']}{threads}, PyTorch {self.versions['torch']}, on {source_name(self.source)}, "
-                f'{self.rounds} rounds of {self.batches} batches{few}{stopped}: medians (and the middle half).')
+        head = (f"Measured on {self.device['name']}{threads}, PyTorch {self.versions['torch']}, on "
+                f'{source_name(self.source)}, {self.rounds} rounds of {self.batches} batches{few}{stopped}: '
+                'medians, with the middle half of the rounds.')
         return '\n\n'.join([head, *(_told(*o) for o in self.tables.items())])
 
     def plot(self):
