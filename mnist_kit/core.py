@@ -65,7 +65,7 @@ def read_record(
     try: o = json.loads(path.read_text(encoding='utf-8'))
     except OSError as e:
         raise InputError(f'{str(path)!r} cannot be read ({e.strerror}): expected the {name} of a {of}') from e
-    except ValueError as e:
+    except (ValueError,RecursionError) as e:
         raise InputError(f'{str(path)!r} is damaged ({e}): expected the record of a {of}; {do}') from e
     found = o.get('format') if isinstance(o, dict) else None
     expect(found==format, f'{str(path)!r} has format {found}',
