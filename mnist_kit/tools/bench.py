@@ -230,9 +230,8 @@ class Bench:
     def __str__(self):
         few,stopped = ' (too few to quote)'*self.quick,', stopped before all was measured'*(not self.finished)
         threads = f", {self.device['threads']} threads" if 'threads' in self.device else ''
-        head = (f"Measured on {self.device['name']}{threads}, PyTorch {self.versions['torch']}, on "
-                f'{source_name(self.source)}, {self.rounds} rounds of {self.batches} batches{few}{stopped}: '
-                'medians, with the middle half of the rounds.')
+        head = (f"{self.device['name']}{threads}, PyTorch {self.versions['torch']}, {source_name(self.source)}: medians of "
+                f'{self.rounds} rounds of {self.batches} batches, and the middle half{few}{stopped}.')
         return '\n\n'.join([head, *(_told(*o) for o in self.tables.items())])
 
     def plot(self):

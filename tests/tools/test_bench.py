@@ -84,7 +84,20 @@ def test_a_report_names_its_source_and_whether_it_may_be_quoted_and_compares_wit
     assert 'stopped before all was measured' in str(bench(finished=False))
 
 
-ODD = ['null', 'true', '-1', '1e999', 'NaN', '1' + 400 * '0', '""', r'"\ud800"', r'"$\\frac$"', '[]', '{}', '{"x": 1}']
+ODD = [
+    'null',
+    'true',
+    '-1',
+    '1e999',
+    'NaN',
+    '1' + 400 * '0',
+    '""',
+    r'"\ud800"',
+    r'"$\\frac$"',
+    '[]',
+    '{}',
+    '[' * 9999 + ']' * 9999,
+]
 
 
 def test_a_damaged_record_is_refused_in_one_line_or_can_be_shown(tmp_path):
