@@ -230,8 +230,8 @@ class Bench:
     def __str__(self):
         few,stopped = ' (too few to quote)'*self.quick,', stopped before all was measured'*(not self.finished)
         threads = f", {self.device['threads']} threads" if 'threads' in self.device else ''
-        head = (f"{self.device['name']}{threads}, PyTorch {self.versions['torch']}, {source_name(self.source)}: medians of "
-                f'{self.rounds} rounds of {self.batches} batches, and the middle half{few}{stopped}.')
+        head = (f"{self.device['name']}{threads}, PyTorch {self.versions['torch']}, {source_name(self.source)}: "
+                f'medians of {self.rounds} rounds of {self.batches} batches, and the middle half{few}{stopped}.')
         return '\n\n'.join([head, *(_told(*o) for o in self.tables.items())])
 
     def plot(self):

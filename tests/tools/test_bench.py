@@ -85,18 +85,9 @@ def test_a_report_names_its_source_and_whether_it_may_be_quoted_and_compares_wit
 
 
 ODD = [
-    'null',
-    'true',
-    '-1',
-    '1e999',
-    'NaN',
+    *r'null true -1 1e999 NaN "" "\ud800" "$\\frac$" [] {} {"x":1}'.split(),
     '1' + 400 * '0',
-    '""',
-    r'"\ud800"',
-    r'"$\\frac$"',
-    '[]',
-    '{}',
-    '[' * 9999 + ']' * 9999,
+    9999 * '[' + 9999 * ']',
 ]
 
 
