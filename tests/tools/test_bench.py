@@ -24,8 +24,8 @@ def test_a_round_is_the_steps_of_an_epoch_and_gives_the_seconds_of_one(way, monk
     taken, step, clock = [], torch.optim.SGD.step, iter([100.0, 124.0])
     monkeypatch.setattr(torch.optim.SGD, 'step', lambda self, *a, **k: (taken.append(1), step(self, *a, **k))[1])
     monkeypatch.setattr(module.time, 'perf_counter', lambda: next(clock))
-    assert way(learner_for('model1', source='digits'))() == 24 / 12  # 1,500 images make 12 batches of 128
-    assert len(taken) == 12
+    seconds = way(learner_for('model1', source='digits'))()
+    assert seconds == 24 / 12 and len(taken) == 12  # 1,500 images make 12 batches of 128
 
 
 def test_the_plain_pipeline_has_the_assignments_transforms(monkeypatch):
@@ -84,11 +84,8 @@ def test_a_report_names_its_source_and_whether_it_may_be_quoted_and_compares_wit
     assert 'stopped before all was measured' in str(bench(finished=False))
 
 
-ODD = [
-    *r'null true -1 1e999 NaN "" "\ud800" "$\\frac$" [] {} {"x":1}'.split(),
-    '1' + 400 * '0',
-    9999 * '[' + 9999 * ']',
-]
+ODD = r'null true -1 1e999 NaN "" "\ud800" "$\\frac$" [] {} {"x":1}'.split()
+ODD += ['1' + 400 * '0', 9999 * '[' + 9999 * ']']
 
 
 def test_a_damaged_record_is_refused_in_one_line_or_can_be_shown(tmp_path):
@@ -100,9 +97,9 @@ def test_a_damaged_record_is_refused_in_one_line_or_can_be_shown(tmp_path):
             b = read_bench(path)
         except InputError as e:
             refused.append(str(e))
-        else:
-            b.plot().savefig(tmp_path / 'bench.png')
-            path.write_text(str(b), encoding='utf-8')
+            continue
+        b.plot().savefig(tmp_path / 'bench.png')
+        path.write_text(str(b), encoding='utf-8')
     assert 0 < len(refused) < len(parts) and '\n' not in ''.join(refused)
     assert read_bench(RECORDS / 'bench.json').source == 'mnist', 'the one that comes with the kit'
 
@@ -110,8 +107,8 @@ def test_a_damaged_record_is_refused_in_one_line_or_can_be_shown(tmp_path):
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    how = dict(models=['model1'], quick=True, source='digits', device='cpu', out='out')
-    return lambda **changes: mnist_kit_bench(**how | changes)
+    usual = dict(models=['model1'], quick=True, source='digits', device='cpu', out='out')
+    return lambda **how: mnist_kit_bench(**usual | how)
 
 
 REFUSED = {
@@ -139,8 +136,7 @@ def test_the_command_prints_what_it_records_and_leaves_a_picture(tmp_path, monke
 
 
 def test_ctrl_c_keeps_what_was_measured(monkeypatch, command, capsys):
-    turns = Mock(side_effect=[measured(['plain', 'kit', 'bare'], 1), KeyboardInterrupt])
-    monkeypatch.setattr(module, 'by_turns', turns)
+    monkeypatch.setattr(module, 'by_turns', Mock(side_effect=[measured(['plain', 'kit'], 1), KeyboardInterrupt]))
     with pytest.raises(SystemExit, match='^130$'):
         command()
     assert 'what was measured is kept' in capsys.readouterr().err
