@@ -148,12 +148,12 @@ def _sampling(learn):
 # %% ../../nbs/tools/bench.ipynb #eca8a15e
 _NEW_PROCESS = '''
 import json, sys, time
-from mnist_kit.core import own_memory
+from mnist_kit.tools.sandbox import end_with_parent, own_memory
+end_with_parent()
 (began,name,source,device),found = json.loads(sys.argv[1]),{}
 def reached(what): found[what] = time.time()-began, own_memory('VmHWM') if sys.platform=='linux' else None
 def stop(self): raise CancelFitException
-import fastai.vision.learner  # what the kit needs of fastai
-from fastai.callback.core import Callback, CancelFitException
+from fastai.vision.learner import Callback, CancelFitException  # all that the kit needs of fastai
 reached('fastai imported')
 from mnist_kit.learner import learner_for
 learn = learner_for(name, source=source, device=device)
