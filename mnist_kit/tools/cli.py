@@ -134,13 +134,13 @@ def mnist_kit_bench(
         expect_free(folder, ('bench.json','bench.png'))
         from mnist_kit.data import device_for
         from mnist_kit.sources import load_source
-        from mnist_kit.tools.bench import plot_bench, report, run_bench
+        from mnist_kit.tools.bench import run_bench
         device_for(device)
         source = load_source(source)[0]
         folder.mkdir(parents=True, exist_ok=True)
         bench = run_bench(names, folder/'bench.json', source, device, quick)
-        plot_bench(bench).savefig(folder/'bench.png', dpi=100)
-        print(f'\n{report(bench)}\n\n{folder}')
+        bench.plot().savefig(folder/'bench.png', dpi=100)
+        print(f'\n{bench}\n\n{folder}')
 
 # %% ../../nbs/tools/cli.ipynb #c11e0011
 def _training(train, run, models, recipe, lr, epochs, **how):

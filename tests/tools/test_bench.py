@@ -1,226 +1,143 @@
-"How fast the kit is: measured by turns, recorded, and told."
+"How fast the kit is: measured by turns, recorded, and told. (The notebook tests `by_turns` and what a table tells.)"
 
+import json
+import random
+import re
 import subprocess
-from concurrent.futures.process import BrokenProcessPool
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 import torch
-from conftest import command, run_python
-from fastai.learner import Learner
 from torchvision import transforms
 
-import mnist_kit.tools.bench as bench_module
 from mnist_kit.core import InputError, TrainingError
-from mnist_kit.data import MEAN, STD
+from mnist_kit.learner import learner_for
 from mnist_kit.models import RECORDS
-from mnist_kit.sources import load_digits
-from mnist_kit.spec import MODEL1, MODEL3
-from mnist_kit.tools.bench import (
-    Bench,
-    InMemoryMNIST,
-    Ratio,
-    bare,
-    epoch_table,
-    kit,
-    plain,
-    plain_loader,
-    plot_bench,
-    ratio,
-    read_bench,
-    report,
-    run_bench,
-    steps_table,
-    whole_recipe,
-    write_bench,
-)
+from mnist_kit.tools import bench as module
+from mnist_kit.tools.bench import Bench, bare, kit, plain, read_bench, run_bench
 from mnist_kit.tools.cli import mnist_kit_bench
 
 
-def one_line(e, *parts):
-    "The message of the caught error is one line and has all of `parts`."
-    assert '\n' not in str(e.value) and all(p in str(e.value) for p in parts), str(e.value)
+@pytest.mark.parametrize('way', [plain, kit, bare])
+def test_a_round_is_the_steps_of_an_epoch_and_gives_the_seconds_of_one(way, monkeypatch):
+    taken, step, clock = [], torch.optim.SGD.step, iter([100.0, 124.0])
+    monkeypatch.setattr(torch.optim.SGD, 'step', lambda self, *a, **k: (taken.append(1), step(self, *a, **k))[1])
+    monkeypatch.setattr(module.time, 'perf_counter', lambda: next(clock))
+    seconds = way(learner_for('model1', source='digits'))()
+    assert seconds == 24 / 12 and len(taken) == 12  # 1,500 images make 12 batches of 128
 
 
-# ---------------------------------------------------------------- the plain pipeline
-
-
-def test_the_plain_pipeline_has_the_assignments_transforms():
-    found = plain_loader('digits', MODEL3.recipe)
-    rotate, shift, *rest = found.dataset.transform.transforms
+def test_the_plain_pipeline_has_the_assignments_transforms(monkeypatch):
+    made, make = [], torch.utils.data.DataLoader
+    monkeypatch.setattr(torch.utils.data, 'DataLoader', lambda *a, **k: made.append(make(*a, **k)) or made[-1])
+    learns = [learner_for(o, source='digits') for o in ('model1', 'model3')]
+    list(map(plain, learns))
+    usual, (rotate, shift, *rest) = (o.dataset.transform.transforms for o in made)
     assert isinstance(rotate, transforms.RandomRotation) and rotate.degrees == [-7, 7]
     assert isinstance(shift, transforms.RandomAffine) and shift.translate == (0.1, 0.1) and shift.degrees == [0, 0]
-    assert [type(o) for o in rest] == [transforms.ToTensor, transforms.Normalize]
-    assert found.batch_size == 128 and found.num_workers == 0
-    assert len(plain_loader('digits', MODEL1.recipe).dataset.transform.transforms) == 2
-
-
-def test_the_plain_pipeline_gives_the_kits_images_where_nothing_is_random():
-    (x, y), _ = load_digits()
-    tfms = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
-    image, label = InMemoryMNIST(x, y, tfms)[3]
-    assert torch.allclose(image[0], (x[3] / 255 - MEAN) / STD, atol=1e-6) and label == y[3]
-
-
-# ---------------------------------------------------------------- measuring
-
-
-def test_a_ratio_is_the_median_over_the_rounds():
-    times = pd.DataFrame(dict(a=[1.0, 3.0, 8.0], b=[2.0, 2.0, 2.0]))
-    assert ratio(times, 'a', 'b') == Ratio(1.5, 0.5, 4.0, 3)
-    assert str(ratio(times, 'a', 'b')) == '1.50 (0.50 to 4.00)'
-
-
-@pytest.mark.parametrize('way', [plain, kit, bare])
-def test_a_round_is_as_many_steps_as_asked_for(way, monkeypatch):
-    taken, step = [], torch.optim.SGD.step
-    monkeypatch.setattr(torch.optim.SGD, 'step', lambda self, *a, **k: (taken.append(1), step(self, *a, **k))[1])
-    round = way('model1', 'digits', batches=13)  # more than the digits have: they are repeated
-    taken.clear()
-    assert round() > 0
-    assert len(taken) == 13
+    assert [type(o) for o in rest] == [type(o) for o in usual] == [transforms.ToTensor, transforms.Normalize]
+    assert all(o.batch_size == 128 and o.num_workers == 0 for o in made)
+    (image, label), ds = made[0].dataset[3], learns[0].dls.train_ds
+    assert torch.allclose(image, (ds.images[3] / 255 - 0.1307) / 0.3081, atol=1e-6) and label == ds.labels[3]
 
 
 @pytest.mark.slow
-def test_things_are_measured_by_turns_in_processes_of_their_own(tmp_path):
-    code = (
-        'import os, time\n'
-        'from mnist_kit.tools.bench import ByTurns\n'
-        'def make(name): return lambda: (open("log", "a").write(f"{name} {os.getpid()}\\n"), time.perf_counter())[1]\n'
-        'if __name__ == "__main__":\n'
-        '    with ByTurns() as turns: t = turns({k: (p, make, (k,), {}) for k, p in zip("ABC", "112")}, rounds=2)\n'
-        '    print(list(t), t.shape, t.stack().is_monotonic_increasing)\n'
-    )
-    (tmp_path / 'main.py').write_text(code)
-    p = run_python('main.py', cwd=tmp_path)
-    assert p.stdout.strip() == "['A', 'B', 'C'] (2, 3) True", p.stderr
-    log = [o.split() for o in (tmp_path / 'log').read_text().splitlines()]
-    assert [k for k, _ in log[3:]] == list('ABCABC'), 'after a first time for each'
-    found = {k: {pid for name, pid in log if name == k} for k in 'ABC'}
-    assert found['A'] == found['B'] != found['C'] and len(found['C']) == 1
-
-
-def bench(**kwargs):
-    steps = dict(plain=[0.04, 0.08, 0.06], kit=[0.02, 0.02, 0.03], bare=[0.02, 0.02, 0.02])
-    made = dict(
-        source='mnist', n_train=60000, device=dict(type='cpu', name='a CPU', threads=2), versions=dict(torch='2')
-    )
-    return Bench(
-        **made | dict(started='', quick=False, finished=True, batches=40, rounds=3, steps=dict(model1=steps)) | kwargs
-    )
-
-
-def test_the_table_is_arithmetic():
-    # 469 batches of 128 are 60,000 images: 469 × 0.06 s, 0.02 s, 0.02 s
-    row = epoch_table(bench()).loc['model1']
-    assert list(row) == [28.1, 9.4, 9.4, '0.50 (0.25 to 0.50)', '1.00 (1.00 to 1.50)', 6397]
-
-
-@pytest.mark.parametrize('columns', [['plain', 'kit', 'bare'], ['plain', 'by batches', 'kit', 'bare', 'captured']])
-def test_tables_and_picture_show_whatever_columns_a_record_has(columns):
-    b = bench(steps=dict(model2={k: [0.01, 0.02, 0.04] for k in columns}))
-    table = steps_table(b)
-    assert list(table) == columns and list(table.loc['model2']) == [20.0] * len(columns)
-    assert all(k in report(b) for k in columns)
-    legend = plot_bench(b).axes[0].get_legend()
-    assert [o.get_text() for o in legend.get_texts()] == columns
-
-
-def test_the_record_that_comes_with_the_kit_can_be_read_told_and_drawn():
-    b = read_bench(RECORDS / 'bench.json')
-    assert b.source == 'mnist' and b.finished and not b.quick
-    assert 'MNIST' in report(b) and plot_bench(b).axes
-
-
-def test_a_report_names_its_source_and_whether_it_may_be_quoted():
-    assert 'MNIST' in report(bench()) and 'quote' not in report(bench())
-    assert 'not MNIST' in report(bench(source='digits', quick=True)) and 'too few to quote' in report(bench(quick=True))
-
-
-def test_a_record_comes_back_as_it_was(tmp_path):
-    write_bench(bench(), tmp_path / 'bench.json')
-    assert read_bench(tmp_path / 'bench.json') == bench()
-
-
-@pytest.mark.parametrize(
-    'text, part',
-    [(None, 'cannot be read'), ('{"format": 1, "sou', 'is damaged'), ('{"format": 9}', 'format 9'), ('{"format": 1}', 'not complete')],
-)  # fmt: skip
-def test_a_record_that_cannot_be_used_is_refused_in_one_line(tmp_path, text, part):
-    path = tmp_path / 'bench.json'
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InputError) as e:
-        read_bench(path)
-    one_line(e, part, 'expected')
-
-
-@pytest.mark.parametrize(
-    'args, part',
-    [
-        (dict(models=['model9']), "'model9'"),
-        (dict(source='cifar'), "source 'cifar'"),
-        (dict(device='gameboy'), "'gameboy'"),
-        (dict(out='taken'), 'already holds bench.json'),
-        (dict(out='a file/bench'), 'a file'),
-    ],
-)
-def test_the_command_refuses_what_cannot_be_used_in_one_line(tmp_path, monkeypatch, args, part):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'a file').write_text('')
-    (tmp_path / 'taken').mkdir()
-    (tmp_path / 'taken/bench.json').write_text('mine')
-    with pytest.raises(SystemExit) as e:
-        mnist_kit_bench(**dict(models=['model1'], quick=True, source='digits', device='cpu', out='out') | args)
-    assert part in str(e.value.code) and '\n' not in str(e.value.code)
-    assert (tmp_path / 'taken/bench.json').read_text() == 'mine' and not (tmp_path / 'out').exists()
-
-
-@pytest.mark.slow
-def test_the_quick_command_measures_and_leaves_a_record(tmp_path):
-    out = tmp_path / 'bench'
-    args = ('model3', '--quick', '--source', 'digits', '--device', 'cpu', '--out', out)
-    p = subprocess.run(command('mnist_kit_bench', *args), capture_output=True, text=True, timeout=300)
-    assert p.returncode == 0, p.stderr
-    assert "scikit-learn's digits (not MNIST)" in p.stdout and 'too few to quote' in p.stdout
-    assert sorted(o.name for o in out.iterdir()) == ['bench.json', 'bench.png']
-    b = read_bench(out / 'bench.json')
-    assert b.finished and list(b.steps['model3']) == ['plain', 'kit', 'bare'] and list(b.data) == ['plain', 'kit']
-    assert all(len(v) == 3 and min(v) > 0 for v in [*b.steps['model3'].values(), *b.data.values()])
-
-
-def test_a_whole_training_validates_after_each_epoch(monkeypatch):
-    fitted, fit = [], Learner.fit_recipe
-    monkeypatch.setattr(Learner, 'fit_recipe', lambda self: (fitted.append(self), fit(self, epochs=2)))
-    assert whole_recipe('digits', 'cpu', Learner.to_fast)() > 0
-    assert len(fitted[0].recorder.values) == 2 and len(fitted[0].recorder.values[0]) == 4
-    assert hasattr(fitted[0], 'whole_step')
-
-
-@pytest.mark.slow
-def test_a_full_benchmark_fills_every_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_module, 'BATCH_SIZES', (64, 128))
-    monkeypatch.setattr(bench_module, 'DATA_SIZES', (256, 512))
-    b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', 'cpu', batches=2, rounds=1)
+@pytest.mark.parametrize('device', ['cpu', *['cuda'] * torch.cuda.is_available()])
+def test_a_full_benchmark_has_every_table(tmp_path, device):
+    b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', device, batches=2, rounds=1)
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
-    ways = ['plain', 'kit', 'contiguous', 'channels last', 'device', 'whole step', 'bare']
-    assert list(b.steps['model3']) == ways
-    assert list(b.floor['model3']) == ['kit', 'bare'] and len(b.floor['model3']['kit']) == 4
-    assert list(b.batch_sizes) == ['64', '128'] and list(b.data_sizes) == ['256', '512']
-    tables = (b.steps['model3'], b.data, b.batch_sizes, b.data_sizes, b.startup, b.throughput)
-    assert all(len(v) == 1 and min(v) > 0 for table in tables for v in table.values())
-    assert 50 < b.memory['model3']['fastai'] < b.memory['model3']['peak']
-    text = report(b)
-    for part in ('channels last', 'Memory, model3', 'Microseconds', 'in an hour', 'first batch'):
-        assert part in text
-    plot_bench(b)
+    tables = {', '.join(o['values']): o['values'] for o in b.tables.values()}
+    asked = {'kit, bare', 'plain, kit', 'F.affine_grid, affine_sample', '128 images, 1,408 images'}
+    asked |= {', '.join(f'batches of {o}' for o in (32, 64, 128, 256, 512, 1024))}
+    ways, parts = 'plain, kit, contiguous, channels last, StayOnDevice, WholeStep, ', 'CapturedStep, to_fast, bf16, '
+    asked |= {ways + parts + 'bare', 'kit, to_fast'} if device == 'cuda' else {ways + 'bare'}
+    assert asked < set(tables) and all(min(v) > 0 for o in tables.values() for v in o.values())
+    assert list(b.tables['from starting Python']['values'])[:3] == ['fastai imported', 'first batch', 'first step']
+    memory = b.tables['memory, at most so far']['values']
+    assert 50 < memory['fastai imported'][0] < memory['validated'][0]
+
+
+def measured(ways, rounds):
+    return pd.DataFrame([dict.fromkeys(ways, 1.0)])
 
 
 def test_a_process_that_dies_is_an_error_in_one_line(monkeypatch):
-    def dies(*args):
-        raise BrokenProcessPool('killed')
+    monkeypatch.setattr(module, 'by_turns', measured)
+    monkeypatch.setattr(subprocess, 'run', lambda args, **how: subprocess.CompletedProcess(args, -9, ''))
+    with pytest.raises(TrainingError, match='^a process ended with -9: expected .*$'):
+        run_bench(['model1'], None, 'digits', 'cpu', batches=1)
 
-    monkeypatch.setattr(bench_module, 'steps', dies)
-    with pytest.raises(TrainingError) as e:
-        run_bench(['model1'], None, 'digits', 'cpu', quick=True)
-    one_line(e, 'ended by itself', 'expected')
+
+def bench(**changes):
+    table = dict(unit='s', bases=['plain'], values=dict(plain=[4.0, 8.0, 6.0], kit=[2.0, 2.0, 3.0]))
+    made = dict(source='mnist', n_train=60000, quick=False, batches=12, rounds=3, finished=True, started='')
+    made |= dict(device=dict(type='cpu', name='a CPU'), versions=dict(torch='2'), tables=dict(model1=table))
+    return Bench(**made | changes)
+
+
+def test_a_report_names_its_source_and_whether_it_may_be_quoted_and_compares_within_a_round():
+    row = ' '.join(str(bench()).splitlines()[-1].split())
+    assert row == 'kit 2.00 (2.00 to 2.50) 0.50 (0.38 to 0.50)'  # of 2, 2 and 3; of 0.25, 0.5 and 0.5
+    assert 'MNIST' in str(bench()) and 'quote' not in str(bench()) and 'stopped' not in str(bench())
+    assert 'not MNIST' in str(bench(source='digits')) and 'too few to quote' in str(bench(quick=True))
+    assert 'stopped before all was measured' in str(bench(finished=False))
+
+
+ODD = r'null true -1 1e999 NaN "" "\ud800" "$\\frac$" [] {} {"x":1}'.split()
+ODD += ['1' + 400 * '0', 9999 * '[' + 9999 * ']']
+
+
+def test_a_damaged_record_is_refused_in_one_line_or_can_be_shown(tmp_path):
+    whole, path, refused = json.dumps(vars(bench())), tmp_path / 'bench.json', []
+    parts = [o.span() for o in re.finditer(r'"[^"]*"|[\d.]+|true|false|[\[{][^\[\]{}]*[\]}]', whole)]
+    for start, end in parts:
+        path.write_text(whole[:start] + random.Random(start).choice(ODD) + whole[end:])
+        try:
+            b = read_bench(path)
+        except InputError as e:
+            refused.append(str(e))
+            continue
+        b.plot().savefig(tmp_path / 'bench.png')
+        path.write_text(str(b), encoding='utf-8')
+    assert 0 < len(refused) < len(parts) and '\n' not in ''.join(refused)
+    assert read_bench(RECORDS / 'bench.json').source == 'mnist', 'the one that comes with the kit'
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = dict(models=['model1'], quick=True, source='digits', device='cpu', out='out')
+    return lambda **how: mnist_kit_bench(**usual | how)
+
+
+REFUSED = {
+    "'model9'": dict(models=['model9']),
+    "source 'cifar'": dict(source='cifar'),
+    "'gameboy'": dict(device='gameboy'),
+    'already holds bench.json': dict(out='taken'),
+    "'taken/bench.json/out'": dict(out='taken/bench.json/out'),
+}
+
+
+@pytest.mark.parametrize('part', REFUSED)
+def test_the_command_refuses_what_cannot_be_used_in_one_line(tmp_path, command, part):
+    (tmp_path / 'taken').mkdir()
+    (tmp_path / 'taken/bench.json').write_text('mine')
+    with pytest.raises(SystemExit, match=f'^mnist_kit_bench: .*{part}.*$'):
+        command(**REFUSED[part])
+    assert (tmp_path / 'taken/bench.json').read_text() == 'mine' and not (tmp_path / 'out').exists()
+
+
+def test_the_command_prints_what_it_records_and_leaves_a_picture(tmp_path, monkeypatch, command, capsys):
+    monkeypatch.setattr(module, 'by_turns', measured)
+    command()
+    assert str(read_bench('out/bench.json')) in capsys.readouterr().out and (tmp_path / 'out/bench.png').exists()
+
+
+def test_ctrl_c_keeps_what_was_measured(monkeypatch, command, capsys):
+    monkeypatch.setattr(module, 'by_turns', Mock(side_effect=[measured(['plain', 'kit'], 1), KeyboardInterrupt]))
+    with pytest.raises(SystemExit, match='^130$'):
+        command()
+    assert 'what was measured is kept' in capsys.readouterr().err
+    assert 'stopped before all was measured' in str(b := read_bench('out/bench.json')) and list(b.tables) == ['model1']
