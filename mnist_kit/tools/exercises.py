@@ -10,18 +10,16 @@ __all__ = ['NotYet', 'check_counts', 'check_baseline', 'check_regularised', 'che
 import json, re, traceback
 from functools import wraps
 from math import pi, prod
-from numbers import Integral
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..core import *
 from ..spec import *
 from ..data import affine_mats, affine_sample
-from ..models import count_params
+from ..models import Model1, count_params
 from ..learner import schedule
 from .findings import describe_error
 from .rules import check_model, operations, seven_segment_digits
@@ -32,12 +30,7 @@ class NotYet(AssertionError):
     def __bool__(self): return False
     def __repr__(self): return f'NotYet: {self}'
 
-def _insist(
-    ok:bool,      # is the answer right in this respect?
-    found:str,    # what was found
-    expected:str, # what was expected
-    hint:str      # what to look at
-):
+def _insist(ok:bool, found:str, expected:str, hint:str):
     "Raise a `NotYet` unless `ok`."
     if not ok: raise NotYet(' '.join(f'{found}: expected {expected}. {hint}'.split()))
 
@@ -49,114 +42,78 @@ def _exercise(check):
         except NotYet as e: return e.with_traceback(None)
     return checked
 
-# %% ../../nbs/tools/exercises.ipynb #ex170003
-def _alike(a, b, tol=1e-3)->bool:
+def _alike(a, b)->bool:
     "Are two numbers, batches of images or curves the same, up to rounding?"
-    return bool((torch.as_tensor(a)-torch.as_tensor(b)).abs().max()<tol)
+    return bool((torch.as_tensor(a)-torch.as_tensor(b)).abs().max()<0.005)
 
 def _hint(got, slips, otherwise=''):
-    "The hint of the first slip that gives what was found."
+    "The hint of the first of `slips`, (what it gives, hint), that gives what was found."
     return next((hint for o,hint in slips if _alike(got, o)), otherwise)
 
-def _compare(
-    got,          # what was found
-    want,         # what is right
-    found:str,    # the first of these in words
-    expected:str, # and the second
-    hint:str,     # if it is no usual slip
-    slips=(),     # (what the slip gives, hint)
-    tol:float=1e-3
-):
-    "Raise a `NotYet` unless the two are alike."
-    if not _alike(got, want, tol): _insist(False, found, expected, _hint(got, slips, hint))
+def _compare(got, want, found:str, expected:str, hint:str, slips=()):
+    "Raise a `NotYet` unless `got` is like `want`, in words `found` and `expected`; with `hint` if it is no usual slip."
+    if not _alike(got, want): _insist(False, found, expected, _hint(got, slips, hint))
 
 # %% ../../nbs/tools/exercises.ipynb #28a0c9b2
-_ONE_EACH = 'Each image has its own number: degrees, right and down are tensors (n,), the matrices are (n, 2, 3). '
+_EACH = 'Each image has its own number: degrees, right and down are (n,), the matrices (n, 2, 3).'
 _ERRORS = (  # (what Python's message contains, hint)
-    ('o Scalar|Python scalars|is ambiguous|0-dim', _ONE_EACH+'math.cos and float take one number, torch.cos takes all.'),
-    ('affine matrices|same batch size',            _ONE_EACH+'So there is one matrix for each image.'),
-    ('before Module.__init__',  'Call super().__init__() first, and then make the layers.'),
-    ('has no attribute',        'Is it spelled alike in both places? Layers are made in __init__, with self. before them.'),
-    ('is not defined',          'Is it spelled right, and imported or defined above? Layers need self. before them.'),
-    ('expected input.* channels', 'A layer must take as many channels as the one before it gives.'),
-    ('shapes cannot be multiplied', 'A fully connected layer must take as many values as flatten gives it.'),
-    ('running_mean should contain', 'Batch normalisation must have as many channels as the convolution before it gives.'),
-    ("Kernel size can't be greater", 'The picture is smaller than the window by now: print x.shape after each layer.'),
-    ('', "What stands before the colon is Python's own message. Mend that line first, and call it yourself in a cell."))
+    ('o Scalar|Python scalars|ambiguous', f'{_EACH} math.cos and float take one number, torch.cos takes all.'),
+    ('affine matrices|same batch size', _EACH),
+    ('before Module.__init__', 'Call super().__init__() first, and then make the layers.'),
+    ('has no attribute|is not defined', 'Is it spelled alike where it is made and where it is used? Layers need self.'),
+    ('channels|multiplied|running_mean', 'Does each layer take as many channels, or values, as the one before gives?'),
+    ("not 'NoneType'|not callable", 'Keep the first line of the cell. Does each way through it end in a return?'),
+    ('', "The message before the colon is Python's own. Mend that line first, and call it yourself in a cell."))
 
-def _attempt(
-    what:str, # the call, as the student would write it
-    f,        # what the student wrote
-    *args
-):
-    "What `f(*args)` gives. An exception in it becomes a `NotYet`."
+def _attempt(what:str, f, *args):
+    "What `f(*args)` gives; `what` is the call as a student writes it. An exception in it becomes a `NotYet`."
     try: return f(*args)
-    except Exception as e: error = e
-    message,frames = describe_error(error),traceback.extract_tb(error.__traceback__)[1:]
-    at = [o.line for o in frames if '-packages' not in o.filename and o.line]
-    _insist(False, f'{what} stops with {message}' + (f', in the line "{at[-1]}"' if at else ''), 'that it runs through',
+    except Exception as e: message,frames = describe_error(e),traceback.extract_tb(e.__traceback__)[1:]
+    at = [f', in the line "{o.line}"' for o in frames if o.line and '-packages' not in o.filename][-1:]
+    _insist(False, f'{what} stops with {message}{"".join(at)}', 'that it runs through',
             next(hint for words,hint in _ERRORS if re.search(words, message)))
 
 # %% ../../nbs/tools/exercises.ipynb #4c25bb6c
-def _facts(
-    stage:Stage # with a convolution
-)->tuple:       # side of the window, channels in, channels out, has it batch normalisation?
-    "What the parameters of a stage follow from."
+def _count(stage:Stage)->tuple: # (the right number, [(wrong number, hint)])
+    "The parameters of a stage, and what the usual slips give."
     ni,nf,k = map(int, re.search(r'(\d+)→(\d+), (\d+)x', stage.layers).groups())
-    return k,ni,nf,'BN' in stage.layers
-
-def _n_params(stage)->int:
-    k,ni,nf,bn = _facts(stage)
-    return k*k*ni*nf + 2*nf*bn
-
-def _count_slips(stage)->list: # (number, hint)
-    "What the usual slips give."
-    k,ni,nf,bn = _facts(stage)
-    w,places = k*k*ni*nf,prod(stage.shape[1:])
-    slips = [(w, 'These are the weights of the convolution only. What does batch normalisation learn?'),
-             (w+2*nf*bn+nf, 'A bias is counted, too. The convolutions here have none.'),
-             (w+nf, 'One number for each channel is beyond the weights. Is it a bias? There is none here. Or batch '
-                    'normalisation? Look up how many numbers it learns for each channel.'),
-             *[(w+o, 'Read the line again: is there a batch normalisation in this stage?') for o in (2*nf, 3*nf)],
-             (w+4*nf, 'The running mean and variance are counted, too. They are kept, but not learned.')]
+    w,norm,places = k*k*ni*nf,2*nf*('BN' in stage.layers),prod(stage.shape[1:])
+    slips = [(w,         'These are the weights of the convolution only. What does batch normalisation learn?'),
+             (w+norm+nf, 'A bias is counted, too. The convolutions here have none.'),
+             (w+nf,      'Is one more for each channel a bias? There is none. Batch normalisation? It learns more.'),
+             (w+2*nf,    'Read the line again: is there a batch normalisation in this stage?'),
+             (w+4*nf,    'The running mean and variance are counted, too. They are kept, but not learned.'),
+             *((n*places, 'The weights are the same at every place of the picture.') for n in (w, w+norm))]
     for o in (0, nf, 2*nf, 3*nf):  # with nothing, a bias, batch normalisation, both
         slips += [(ni*nf+o,   'How many pixels does a window see? Each has its own weight.'),
                   (k*ni*nf+o, 'The window has a height and a width.'),
                   (k*k*nf+o,  'A channel that comes out is a weighted sum over all that go in.'),
-                  (k*k*ni+o,  'Each channel that comes out has weights of its own.'),
-                  ((w+o)*places, 'The weights are the same at every place: the size of the picture does not matter.'),
-                  (w*places+o,   'The weights are the same at every place: the size of the picture does not matter.')]
-    return slips
+                  (k*k*ni+o,  'Each channel that comes out has weights of its own.')]
+    return w+norm,slips
 
-# %% ../../nbs/tools/exercises.ipynb #c85d3bc1
 @_exercise
 def check_counts(
-    counts:dict  # stage: parameters, and their 'total'
-)->str|NotYet:   # one line
+    counts:dict # stage: parameters, and their 'total'
+)->str|NotYet:  # one line
     "Exercise 1: the parameters of Model 1, counted by hand."
-    _insist(isinstance(counts, dict), f'{type(counts).__name__} as counts', 'a dict',
-            'Keep the form of the cell: dict(conv1=…, conv2=…).')
+    _insist(isinstance(counts, dict), f'{type(counts).__name__} as counts', 'a dict', 'Keep the form of the cell.')
     stages = {o.name: o for o in MODEL1.stages if 'Conv2d' in o.layers}
     others = [k for k,n in counts.items() if k not in (*stages,'total') and n!=0]
-    _insist(not others, f'{others and others[0]!r} among the counts', f'{", ".join(stages)} and total',
-            'Only stages with a convolution have parameters; pooling and softmax learn nothing.')
+    _insist(not others, f'parameters of {others}', 'only of convolutions', 'Pooling and softmax learn nothing.')
     for name in (*stages,'total'):
-        n,stage = counts.get(name),stages.get(name)
-        _insist(n is not None and n is not ..., f'{name} is still blank', 'a whole number',
-                'Take its line of the table: first the weights of the convolution, then what batch normalisation adds.')
-        _insist(isinstance(n, Integral) and not isinstance(n, bool) and abs(n)<2**31, f'{name}={n!r}', 'a whole number',
-                'Write it as 12, or as a product: 3*4.')
-        if not stage: continue
-        _compare(n, _n_params(stage), f'{name}={n:,}', 'the weights of its convolution, and '
-                 f"{'what batch normalisation learns' if 'BN' in stage.layers else 'nothing else'}",
-                 'Ask, in this order: how many weights has one window, how many such windows make one channel, how '
-                 'many channels come out, and what does batch normalisation add?', _count_slips(stage))
+        n = counts.get(name)
+        _insist(n not in (None,...), f'{name} is still blank', 'a whole number', 'Read its line of the table.')
+        _insist(type(n) is int and abs(n)<2**31, f'{name}={n!r}', 'a whole number', 'Such as 12, or a product: 3*4.')
+    for name,stage in stages.items():
+        want,slips = _count(stage)
+        _compare(counts[name], want, f'{name}={counts[name]:,}', 'what the layers of this stage learn', 'How many '
+                 'weights has a window, how many windows make a channel, how many channels come out? Is there a BN?', slips)
     total = sum(counts[k] for k in stages)
-    _insist(counts['total']==total, f"total={counts['total']:,}", 'the sum of all the stages',
-            'The stages are right one by one: add them up again.')
+    _insist(counts['total']==total, f"total={counts['total']:,}", 'the sum of all the stages', 'Add them up again.')
     return f'Right: {total:,} parameters.'
 
 # %% ../../nbs/tools/exercises.ipynb #19e90faf
+_NAMES = dict(relu='ReLU', relu_='ReLU', clamp_min='ReLU', addmm='Linear', mm='Linear')
 _SILENT = ('empty','empty_like','detach','alias','clone','lift_fresh','view','_unsafe_view','_reshape_alias',
            'squeeze','unsqueeze','t')  # these compute nothing
 
@@ -166,96 +123,68 @@ def _chain(model, x)->list: # (layer in the assignment's notation, input tensors
     for name,inputs,out in operations(model, x):
         shape = tuple((out[0] if isinstance(out, (tuple,list)) else out).shape)
         if name in ('_log_softmax','_softmax'): break
-        if name=='convolution' and inputs[1].ndim==4:
-            nf,_,h,w = inputs[1].shape
-            name = f'Conv2d({inputs[0].shape[1]}→{nf}, {h}x{w})' + ' with a bias'*(len(inputs)>2)
+        if name in _SILENT: continue
+        name = _NAMES.get(name, name)
+        if name=='convolution':
+            nf,_,*window = inputs[1].shape
+            name = f'Conv2d({inputs[0].shape[1]}→{nf}, {"x".join(map(str, window))})' + ' with a bias'*(len(inputs)>2)
         elif 'batch_norm' in name: name = 'BN' if len(inputs)==5 else 'BN of a special kind'
-        elif name in ('relu','relu_','clamp_min'): name = 'ReLU'
         elif name.startswith('max_pool2d'): name = 'MaxPool2d({0}x{0})'.format(inputs[0].shape[-1]//max(shape[-1], 1))
-        elif name in ('addmm','mm'): name = 'Linear'
-        if name not in _SILENT: done.append((name, inputs, shape))
+        done.append((name, inputs, shape))
     return done
 
 # %% ../../nbs/tools/exercises.ipynb #f6cd8955
 def _build(cls)->nn.Module:
     "One object of the class. Raises `NotYet`."
-    _insist(not isinstance(cls, nn.Module), f'an object of {type(cls).__name__}', 'the class',
-            'Hand over its name without parentheses.')
-    _insist(isinstance(cls, type) and issubclass(cls, nn.Module), f'{getattr(cls, "__name__", cls)!r}',
-            'a class made from nn.Module', 'Keep the first line of the cell.')
+    _insist(isinstance(cls, type) and issubclass(cls, nn.Module), f'{type(cls).__name__} as the network',
+            'a class made from nn.Module', 'Keep the first line of the cell, and give its name without parentheses.')
     name,x = cls.__name__,seven_segment_digits(4)[0]
     model = _attempt(f'{name}()', cls)
     kits = [o.__name__ for m in model.modules() for o in type(m).__mro__ if o.__module__.startswith('mnist_kit.')]
-    _insist(not kits, f"{name} is the kit's own {kits and kits[0]}", 'a network of your own',
-            'Write its layers in __init__ and what happens to the images in forward.')
-    _insist(list(model.parameters()), f'{name} without parameters', 'layers',
-            'Make them in __init__, as attributes (self.conv1 = …) or in an nn.Sequential; PyTorch does not look into a '
-            'plain list.')
+    _insist(not kits, f"{name} is the kit's own {''.join(kits[:1])}", 'yours', 'Write its __init__ and its forward.')
+    _insist(list(model.parameters()), f'{name} without layers', 'some', 'self.… = … makes one, a plain list does not.')
     for training in (True,False):
         out = _attempt(f'{name}()(images)', model.train(training), x.clone())
-        _insist(isinstance(out, Tensor), f'{type(out).__name__} from forward', 'a tensor',
-                'Does forward end in a return?')
+        _insist(isinstance(out, Tensor), f'{type(out).__name__} from forward', 'a tensor', 'Does it end in a return?')
     return model
 
-_OUTPUTS = ('runs','shape','finite','log_probabilities')  # the rules about what a network returns
-
-def _obey(
-    findings:list, # from `check_model`
-    names=None     # of the rules that matter; None: all that are required
-):
-    "Raise a `NotYet` for the first rule that does not hold."
+def _obey(findings:list):
+    "Raise a `NotYet` for the first required rule that does not hold."
     for o in findings:
-        if o.required and o.holds is False and (names is None or o.rule in names):
-            _insist(False, f'{o.sentence.rstrip(".")}? {o.found}', o.expected, o.hint)
+        _insist(o.holds is not False or not o.required, f'{o.sentence.rstrip(".")}? {o.found}', o.expected, o.hint)
 
 # %% ../../nbs/tools/exercises.ipynb #d884dae4
-_LAYER_SLIPS = (  # (how the layer in the table begins, how the layers found from there on begin, hint)
-    ('Conv',    'Linear',    'The table has a convolution here, whose window is as large as the picture.'),
-    ('Conv2d(10', r'\S+ \S+ with', 'Nothing in the number of parameters leaves room for one.'),
-    ('Conv',    r'\S+ \S+ with', 'Batch normalisation takes the mean of each channel away, and with it any constant '
-                                'that was added.'),
-    ('Conv',    'Conv',      'Read 8→4, 1x1 as: 8 channels in, 4 channels out, a window of 1×1.'),
-    ('BN',      'BN of',     'nn.BatchNorm2d(channels) has a scale, a shift, and a running mean and variance.'),
-    ('BN',      'ReLU → BN', 'Both are there, in the other order: here the values are brought around zero first, and '
-                             'then what is negative is cut off.'),
-    ('BN',      '',          'Batch normalisation is missing: in this table it follows every convolution but the last.'),
-    ('ReLU',    '',          'ReLU is missing: without it, two convolutions in a row amount to a single one.'),
-    ('MaxPool', '',          'Look at the output shape of this stage: what halves rows and columns?'),
-    ('',        'nothing',   'The network ends here: is the layer used in forward?'),
-    ('',        '',          'Something stands where the table goes on with the next stage.'))
+_LAYER_SLIPS = (  # (how the layer in the table begins, how what was found begins, hint)
+    ('Conv',    'Linear',           'The table has a convolution here, whose window is as large as the picture.'),
+    ('Conv',    r'\S+ \S+ with.*BN', 'Batch normalisation takes the mean of each channel away, and any bias.'),
+    ('Conv',    r'\S+ \S+ with',     'Nothing in the number of parameters leaves room for one.'),
+    ('Conv',    'Conv',             'Read 8→4, 1x1 as: 8 channels in, 4 channels out, a window of 1×1.'),
+    ('BN',      'ReLU → BN',        'Both are there, in the other order: first to around zero, then nothing negative.'),
+    ('BN',      '(?!BN)',           'Batch normalisation is missing: it follows every convolution but the last.'),
+    ('ReLU',    '',                 'ReLU is missing: without it, two convolutions in a row amount to a single one.'),
+    ('MaxPool', '',                 'Look at the output shape of this stage: what halves rows and columns?'),
+    ('',        '',                 'Is each layer of the table used in forward, and in its place?'))
 
-def _check_layers(
-    steps:list # from `_chain`
-):
-    "The layers that were found, against the table of Model 1. Raises `NotYet`."
+def _check_layers(steps:list):
+    "What `_chain` has found, against the table of Model 1. Raises `NotYet`."
     table = [(stage,o) for stage in MODEL1.stages[:-1] for o in stage.layers.split(' → ')]
     names = [o[0] for o in steps]
     for i,(stage,want) in enumerate(table):
-        rest = [*names,'nothing more'][i:]
-        hint = next(h for a,b,h in _LAYER_SLIPS if want.startswith(a) and re.match(b, ' → '.join(rest)))
-        _insist(rest[0]==want, f'in {stage.name}, {rest[0]}' + (f' after {names[i-1]}' if i else ''), want, hint)
-        _insist(steps[i][2][1:]==stage.shape, f'{stage.name} gives {"×".join(map(str, steps[i][2][1:]))}',
-                '×'.join(map(str, stage.shape)), 'A window of 3×3 that stays inside the picture has two places fewer '
-                'along a side: mind padding, stride.')
+        got,*after = [*names,'nothing more'][i:]
+        hint = next(h for a,b,h in _LAYER_SLIPS if want.startswith(a) and re.match(b, ' → '.join([got,*after[:2]])))
+        _insist(got==want, f'in {stage.name}, {got}' + f' after {names[i-1]}'*(i>0), want, hint)
+        _insist(steps[i][2][1:]==stage.shape, f'{stage.name} gives {steps[i][2][1:]}', f'{stage.shape}', 'Inside the '
+                'picture, a window of 3×3 has two places fewer along a side: mind padding, stride.')
     _insist(len(names)==len(table), f'{" → ".join(names[len(table):])} after the classifier', 'nothing more',
             'The ten numbers go to the softmax as they are.')
 
 # %% ../../nbs/tools/exercises.ipynb #aa9c8c0b
-def _by_table(x, steps)->Tensor: # log-probabilities
-    "What the layers of the table give for `x`, with the parameters in `steps`, which `_chain` has found."
-    for name,inputs,_ in steps:
-        if name.startswith('Conv'): x = F.conv2d(x, inputs[1])
-        elif name=='BN':   x = F.batch_norm(x, inputs[3], inputs[4], inputs[1], inputs[2])
-        elif name=='ReLU': x = F.relu(x)
-        else:              x = F.max_pool2d(x, 2)
-    return F.log_softmax(x.flatten(1), dim=1)
-
 class _NoteDropout(TorchFunctionMode):
     "Inside, notes the probability of each `F.dropout` that is active; `nn.Dropout` calls it, too."
     ps = ()
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if 'dropout' in getattr(func, '__name__', '') and kwargs.get('training', True): self.ps += (kwargs.get('p', 0.5),)
+        if 'dropout' in func.__name__ and kwargs.get('training', True): self.ps += (kwargs.get('p', 0.5),)
         return func(*args, **kwargs)
 
 def _dropouts(model, x)->tuple: # (their probabilities, does it drop anything in training?)
@@ -265,243 +194,180 @@ def _dropouts(model, x)->tuple: # (their probabilities, does it drop anything in
     made = [o.p for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd)]
     return sorted({*note.ps, *made}),not torch.equal(a, b)
 
-# %% ../../nbs/tools/exercises.ipynb #7ab3a43b
 @_exercise
 def check_baseline(
-    cls          # a class of `nn.Module`, made without arguments
-)->str|NotYet:   # one line
+    cls         # a class of `nn.Module`, made without arguments
+)->str|NotYet:  # one line
     "Exercise 2: Model 1, built from its table."
     model,(x,_) = _build(cls),seven_segment_digits(4)
     _check_layers(_chain(model, x))
     ps,n = _dropouts(model, x)[0],count_params(model)
-    _insist(not ps, f'dropout with p={", ".join(map(str, ps))}', 'no dropout',
-            'The table has none; it comes with the next exercise.')
-    _insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}',
-            'The layers are those of the table. Is there another one, made and not used?')
-    _obey(check_model(model), _OUTPUTS)
-    with torch.no_grad():
-        for _ in range(30): model.train()(x)  # until the running statistics fit, and what is compared is not all small
-        got,want = model.eval()(x),_by_table(x, _chain(model, x))
-    _compare(got, want, 'other log-probabilities', 'those of the same layers in a plain chain',
-             'Each layer takes what the one before it gives, and pooling takes the largest of 2×2: does forward do more?')
+    _insist(not ps, f'dropout with p={", ".join(map(str, ps))}', 'no dropout', 'It comes with the next exercise.')
+    _insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}', 'Is there another layer, made and not used?')
+    _obey(check_model(model)[:4])  # the rules about what it returns
+    kit = Model1()
+    with torch.no_grad():  # its parameters, in the order in which they are used
+        for a,b in zip(*([o for _,inputs,_ in _chain(m, x) for o in inputs[1:]] for m in (kit,model))): a.copy_(b)
+    _compare(model.train()(x), kit.train()(x), 'other log-probabilities', 'those of the layers in a plain chain',
+             'Does forward go on with what each layer gives, as in x = F.relu(x)? Pooling takes the largest of 2×2.')
     return f'Right: {n:,} parameters, layer by layer as in the table.'
 
 # %% ../../nbs/tools/exercises.ipynb #d3ec8af3
-def _to_one_place(model, x)->tuple: # its name, what it sees
-    "The layer that makes one place of many; ('', None) if there is none."
-    return next(((name,inputs[0]) for name,inputs,shape in _chain(model, x) if inputs[0].ndim==4
-                 and inputs[0].shape[2:].numel()>1 and prod(shape[2:])==1), ('',None))
+def _last_look(model)->tuple: # (name, pixels along a side)
+    "The layer that makes one place of many, and how much of the picture each place sees before; ('', 28) without one."
+    n,side = 8,IMAGE_SIZE
+    x = torch.randn(n, 1, side, side, generator=torch.Generator().manual_seed(0)).repeat(side+1, 1, 1, 1, 1)
+    for i in range(side): x[i,...,i] *= -1  # one column in negative; the last is as it was
+    for name,(maps,*_),shape in _chain(model, x.flatten(0, 1)):
+        if maps.ndim!=4 or maps.shape[2:].numel()==1 or prod(shape[2:])>1: continue
+        middle = maps[...,maps.shape[2]//2,maps.shape[3]//2].unflatten(0, (-1,n))
+        seen = [i for i in range(side) if not torch.equal(middle[i], middle[-1])]
+        return name,seen[-1]-seen[0]+1 if seen else 0
+    return '',side
 
-def _field(model)->int|None: # None: places do not become one
-    "Pixels along a side that one place sees before they are averaged."
-    n,columns = 8,range(IMAGE_SIZE)
-    x = torch.randn(1, n, 1, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0))
-    x = x.repeat(IMAGE_SIZE+1, 1, 1, 1, 1)  # once as it is, and once for each column
-    for i in columns: x[i,...,i] *= -1
-    _,maps = _to_one_place(model, x.flatten(0, 1))
-    if maps is None: return None
-    middle = maps[...,maps.shape[2]//2,maps.shape[3]//2].unflatten(0, (-1,n))
-    seen = [i for i in columns if not torch.equal(middle[i], middle[-1])]
-    return seen[-1]-seen[0]+1 if seen else 0
-
-# %% ../../nbs/tools/exercises.ipynb #2afdad5f
 @_exercise
 def check_regularised(
-    cls          # a class of `nn.Module`, made without arguments
-)->str|NotYet:   # one line
+    cls         # a class of `nn.Module`, made without arguments
+)->str|NotYet:  # one line
     "Exercise 3: a network with dropout and global average pooling, within the rules."
-    model,(x,_) = _build(cls),seven_segment_digits(20)
+    model,(x,_),half = _build(cls),seven_segment_digits(20),IMAGE_SIZE//2
     findings = check_model(cls, gap=True)
-    _obey(findings, _OUTPUTS)
+    _obey(findings[:4])  # the rules about what it returns
     ps,drops = _dropouts(model, x)
+    p = ', '.join(f'{p:g}' for p in ps)
     _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets values to zero at random while the network trains.')
-    for p in ps: _insist(0<p<=0.5, f'dropout with p={p:g}', 'more than 0, at most 0.5',
-                         'p is the part of the values that is set to zero: 0 leaves all, 1 leaves none.')
+    _insist(0<ps[0] and ps[-1]<=0.5, f'dropout with p={p}', 'more than 0, at most 0.5', 'It is the part set to zero.')
     _insist(drops, 'the same numbers twice in training', 'others each time', 'Dropout is made; does forward use it?')
-    last,seen = _to_one_place(model, x)
-    _insist('Conv' not in last, f'{last} over all {seen is not None and seen.shape[2:].numel()} places',
-            'no layer over all the pixels', 'So does the classifier of Model 1. Let pooling take the mean of each channel '
-            'instead; then a layer that is left, if any, sees one number for each channel.')
-    half,side = IMAGE_SIZE//2,_field(model)
-    _insist(side is None or side>=half, f'{side}×{side} pixels seen by one place before the average',
-            f'at least {half}×{half}', 'The average sees the whole picture by itself, but it only counts: how much of '
-            'this is there? Each place must see more. A 3×3 layer adds 2, one after a pooling by 2 adds 4.')
+    name,field = _last_look(model)
+    _insist('Conv' not in name, f'{name} over all places', 'no layer over all the pixels', 'So does the classifier of '
+            'Model 1. Let pooling take the mean of each channel; a layer after it sees one number for each channel.')
+    _insist(field>=half, f'{field}×{field} pixels seen by one place before the average', f'at least {half}×{half}',
+            'The average only counts, so each place must see more: a 3×3 layer adds 2 pixels, after a pooling 4.')
     _obey(findings)
-    seen = f', each place sees {side}×{side} pixels before the average'*(side is not None)
-    return f'Right: {count_params(model):,} parameters, dropout {", ".join(f"{p:g}" for p in ps)}{seen}; all rules hold.'
+    return f'Right: {count_params(model):,} parameters, dropout {p}, each place sees {field}×{field}, all rules hold.'
 
-# %% ../../nbs/tools/exercises.ipynb #725a4c33
-def _moved(
-    x:Tensor,          # images (n, 1, 28, 28), zero is black
-    degrees=0,         # clockwise: a number, or (n,)
-    right=0, down=0    # fractions of the side: numbers, or (n,)
-)->Tensor:
+# %% ../../nbs/tools/exercises.ipynb #6ab69124
+def _moved(x, degrees=0, right=0, down=0)->Tensor:
     "The kit's own augmentation."
     return affine_sample(x, affine_mats(x, 0, 0, draw_rotate=degrees, draw_translate=(right,down)))
 
-def _moved_first(x, degrees, right, down):
-    "Shifted, then turned."
-    mats = affine_mats(x, 0, 0, draw_rotate=degrees, draw_translate=(0,0))
-    return affine_sample(x, torch.cat([mats[:,:,:2], -2*torch.stack([right,down], dim=1)[...,None]], dim=2))
-
-# %% ../../nbs/tools/exercises.ipynb #6ab69124
 _READ = 'The matrix says for each pixel of the result where it is read from, not where it goes to.'
 _SIDE = 'The grid of F.affine_grid goes from -1 to 1: how long is its side?'
-_OWN = 'All images are treated alike: image i has degrees[i], right[i] and down[i].'
+_SCALES = (  # (factor of the angle, factor of the shift, hint)
+    (0, 0,    'Nothing happens: are degrees, right and down used?'),
+    (1, 0,    'Nothing moves: are right and down used?'),
+    (0, 1,    'Nothing turns: is degrees used?'),
+    (1, -1,   f'It moves the other way. {_READ}'),
+    (1, 1/2,  f'It moves half as far. {_SIDE}'),
+    (1, -1/2, f'It moves half as far, and the other way. {_SIDE} {_READ}'),
+    (1, 2,    f'It moves twice as far. {_SIDE}'),
+    (1, 1-1/IMAGE_SIZE, 'It moves a little less. With align_corners=True the side ends in the middles of the pixels.'),
+    (1, 1/IMAGE_SIZE,   f'It hardly moves: right=1 is the whole side. {_SIDE}'),
+    (1, 1/2/IMAGE_SIZE, f'It hardly moves: right=1 is the whole side. {_SIDE}'),
+    (1, IMAGE_SIZE,     f'It moves out of the picture: right=1 is the whole side. {_SIDE}'),
+    (-1, 1,   f'It turns the other way. {_READ} And in an image y grows downwards.'),
+    (2, 1,    'It turns twice as far.'),
+    (180/pi, 1, 'It turns by another angle: torch.cos and torch.sin take radians.'))
+
+# %% ../../nbs/tools/exercises.ipynb #ex170019
 _MIRROR = 'It is mirrored: in a rotation the two sines have different signs.'
-_AUGMENT_SLIPS = (  # (what the slip makes of images, degrees, right and down, hint)
-    (lambda x,d,r,b: x,                      'Nothing happens: are degrees, right and down used?'),
-    (lambda x,d,r,b: torch.zeros_like(x),    f'All is black: it has moved out of the picture. {_SIDE}'),
-    (lambda x,d,r,b: _moved(x, d),           'Nothing moves: are right and down used?'),
-    (lambda x,d,r,b: _moved(x, 0, r, b),     'Nothing turns: is degrees used?'),
-    (lambda x,d,r,b: _moved(x, d, -r, -b),   f'It moves the other way. {_READ}'),
-    (lambda x,d,r,b: _moved(x, d, r/2, b/2), f'It moves half as far. {_SIDE}'),
-    (lambda x,d,r,b: _moved(x, d, -r/2, -b/2), f'It moves half as far, and the other way. {_SIDE} {_READ}'),
-    (lambda x,d,r,b: _moved(x, d, 2*r, 2*b), f'It moves twice as far. {_SIDE}'),
-    (lambda x,d,r,b: _moved(x, d, r/IMAGE_SIZE, b/IMAGE_SIZE), f'It hardly moves: a shift of 1 is the whole side. {_SIDE}'),
-    (lambda x,d,r,b: _moved(x, d, r/IMAGE_SIZE/2, b/IMAGE_SIZE/2), f'It hardly moves: a shift of 1 is the whole side. {_SIDE}'),
-    (lambda x,d,r,b: _moved(x, d, *(torch.stack([r,b])*(IMAGE_SIZE-1)/IMAGE_SIZE)),
-     'It moves a little less. With align_corners=True the side ends in the middles of the outer pixels.'),
-    (lambda x,d,r,b: _moved(x, d, b, r), 'right and down are exchanged: the first row of the matrix is for x (right), the '
-                                         'second for y (down).'),
-    (lambda x,d,r,b: _moved(x, -d, r, b),  f'It turns the other way. {_READ} And in an image y grows downwards.'),
-    (lambda x,d,r,b: _moved(x, 2*d, r, b), 'It turns twice as far.'),
-    (lambda x,d,r,b: _moved(x, d*180/pi, r, b), 'It turns by another angle: torch.cos and torch.sin take radians.'),
-    (lambda x,d,r,b: x.transpose(2, 3), _MIRROR),
-    (lambda x,d,r,b: x.transpose(2, 3).flip(2, 3), _MIRROR),
-    (lambda x,d,r,b: _moved(x, d[0], r[0], b[0]), _OWN),
-    (lambda x,d,r,b: _moved(x, d[0], r, b), _OWN),
-    (lambda x,d,r,b: _moved(x, d[-1], r[-1], b[-1]), _OWN),
-    (lambda x,d,r,b: _moved(x, d.mean(), r.mean(), b.mean()), _OWN),
-    (_moved_first, f'It is moved first, and then turned about the middle of the frame: then the shift turns, too. {_READ}'),
-    (lambda x,d,r,b: _moved(_moved(x, d), 0, r, b),
-     'Sampling twice blurs the images, and cuts corners off in between: put both into one matrix.'))
+
+def _augment_slips(x, d, r, b)->list:
+    "What the usual slips make of images, degrees, right and down, and their hints."
+    cos,sin = torch.cos(d.deg2rad()),torch.sin(d.deg2rad())
+    return [*((_moved(x, t*d, s*r, s*b), hint) for t,s,hint in _SCALES),
+            (_moved(x, d, b, r), 'right and down are exchanged: the first row is for x, the second for y.'),
+            (x.transpose(2, 3), _MIRROR), (x.transpose(2, 3).flip(2, 3), _MIRROR),
+            (_moved(x, d[0], r[0], b[0]), _EACH), (_moved(x, d[-1], r[-1], b[-1]), _EACH),
+            (_moved(x, d.mean(), r.mean(), b.mean()), _EACH), (_moved(x, d[0], r, b), _EACH),
+            (_moved(x, d, cos*r-sin*b, sin*r+cos*b), f'It is moved first, and then turned, with its shift. {_READ}'),
+            (_moved(_moved(x, d), 0, r, b), 'Sampling twice blurs the images: put both into one matrix.')]
+
+def _trials(n)->tuple: # of (degrees, right, down, when, hint if it is no usual slip)
+    "What `augment` is asked to do with n images, from nothing at all to both for each."
+    px,own = 1/IMAGE_SIZE,f'With one for all it is right. {_EACH}'
+    degrees,right,down = torch.linspace(-40, 35, n),torch.linspace(0.15, -0.1, n),torch.linspace(-0.12, 0.14, n)
+    return ((0, 0, 0,        'at 0 degrees, unmoved', '[[1,0,0],[0,1,0]] changes nothing. Is align_corners the same?'),
+            (0, 4*px, 0,     'when moved right by 4/28 of the side', _SIDE),
+            (0, 0, 4*px,     'when moved down by 4/28 of the side', _SIDE),
+            (90, 0, 0,       'when turned by 90 degrees', 'Look at a picture. A rotation is one cosine and one sine.'),
+            (0, 1.5*px, 0,   'when moved by one and a half pixels', 'Between two pixels is their mean: look at mode.'),
+            (30, 0, 0,       'when turned by 30 degrees', 'At 90 degrees it is right: is it a rotation at 30?'),
+            (0, right, down, 'when each has its own shift', own),
+            (degrees, 0, 0,  'when each has its own angle', own),
+            (degrees, right, down, 'when turned and moved', 'Each is right alone: how do both go into one matrix?'))
 
 # %% ../../nbs/tools/exercises.ipynb #e5722967
-def _asked(
-    augment,        # what the student wrote
-    x:Tensor,       # images (n, 1, 28, 28)
-    *draws          # degrees, right, down: tensors (n,)
-)->Tensor:
-    "What `augment` makes of a batch. Raises `NotYet` if that is not a batch."
-    given,n = x.clone(),len(x)
+def _asked(augment, x, *draws)->Tensor:
+    "What `augment` makes of a batch `x` by degrees, right and down. Raises `NotYet` if that is not a batch."
+    given = x.clone()
     out = _attempt('augment(x, degrees, right, down)', augment, given, *(o.clone() for o in draws))
-    _insist(out is not None, 'nothing is returned', 'images', 'The last line is a return.')
-    _insist(isinstance(out, Tensor), f'{type(out).__name__} is returned', 'a tensor of images',
-            'Stay with PyTorch: the whole batch at once.')
-    _insist(out.shape==x.shape, f'shape {tuple(out.shape)} for {n} image{"s"*(n!=1)}', f'{tuple(x.shape)}',
-            'There is a matrix (2, 3) for each image, so the matrices are (n, 2, 3) and the grid is (n, 28, 28, 2).')
-    _insist(out.dtype==x.dtype, f'{str(out.dtype).removeprefix("torch.")} is returned', 'float32',
-            'Images come as float32, from 0 to 1: keep them so.')
-    _insist(out.isfinite().all(), 'NaN or infinite pixels', 'finite ones', 'Print what comes out of each step.')
-    _insist(torch.equal(given, x), 'the images that were given are changed', 'that they stay as they are',
-            'x -= … changes x itself; x = x - … does not.')
+    def form(o): return f'{o.dtype}, {tuple(o.shape)}' if isinstance(o, Tensor) else type(o).__name__
+    _insist(form(out)==form(x), f'{form(out)} is returned', form(x), f'Does it end in a return? {_EACH}')
+    _insist(torch.equal(given, x), 'x itself is changed', 'that it stays', 'x -= … changes it, x = x - … does not.')
     return out.detach()
 
-# %% ../../nbs/tools/exercises.ipynb #5283e185
-def _trials(n)->list: # (when, degrees, right, down, what is expected, hint if it is no usual slip)
-    "What `augment` is asked to do with n images, from the simple to the whole."
-    side,own = 1/IMAGE_SIZE,'With one for all it is right. Does image i get its own, degrees[i], right[i] and down[i]? Mind '\
-        'the shape (n,), and that no view or reshape mixes images up.'
-    angles,rights,downs = torch.linspace(-40, 35, n),torch.linspace(0.15, -0.1, n),torch.linspace(-0.12, 0.14, n)
-    return [
-        ('at 0 degrees and no shift', 0, 0, 0, 'the same images', 'F.affine_grid and F.grid_sample need the same '
-         'align_corners; and the matrix that changes nothing is [[1,0,0],[0,1,0]].'),
-        ('when moved right by 4/28 of the side', 0, 4*side, 0, 'images 4 pixels further right', _SIDE),
-        ('when moved down by 4/28 of the side',  0, 0, 4*side, 'images 4 pixels further down', _SIDE),
-        ('when turned by 90 degrees', 90, 0, 0, 'a quarter turn clockwise, about the middle',
-         'A rotation is made of one cosine and one sine: try it, and look at a picture.'),
-        ('when moved by one and a half pixels', 0, 1.5*side, 0, 'the mean of two neighbours',
-         'A place between two pixels is interpolated: look at mode of F.grid_sample.'),
-        ('when turned by 30 degrees', 30, 0, 0, 'a turn clockwise, about the middle',
-         'At 90 degrees it is right: is it a rotation at other angles, too?'),
-        ('when each has its own shift', 0, rights, downs, 'each by its own shift', own),
-        ('when each has its own angle', angles, 0, 0, 'each by its own angle', own),
-        ('when turned and moved', angles, rights, downs, 'turned first, then moved',
-         'Each is right alone: how do the two combine in one matrix?')]
-
-# %% ../../nbs/tools/exercises.ipynb #0aeaa7cc
 @_exercise
 def check_augment(
-    augment      # augment(x, degrees, right, down)
-)->str|NotYet:   # one line
+    augment     # augment(x, degrees, right, down)
+)->str|NotYet:  # one line
     "Exercise 4: rotation and shift of a batch of images, each by its own."
-    _insist(callable(augment), f'{type(augment).__name__} as augment', 'a function', 'Keep the first line of the cell.')
-    x = seven_segment_digits(6)[0]*STD+MEAN  # 0 to 1, as the kit augments them: before they are normalised
-    for when,*draws,expected,hint in _trials(len(x)):
+    x,expected = seven_segment_digits(6)[0]*STD+MEAN,'each turned by its degrees, then moved by right and down'
+    for *draws,when,hint in _trials(len(x)):
         draws = [torch.zeros(len(x))+o for o in draws]
-        got,want,inside = _asked(augment, x, *draws),_moved(x, *draws),_moved(torch.ones_like(x), *draws)>0.999
-        slips = [(torch.where(inside, want, got), 'What comes in from outside is not black: look at padding_mode.'),
-                 *((slip(x, *draws), h) for slip,h in _AUGMENT_SLIPS)]
+        got,want = _asked(augment, x, *draws),_moved(x, *draws)
+        inside = torch.where(_moved(torch.ones_like(x), *draws)>0.999, want, got)
+        slips = [(inside, 'What comes in from outside is not black: look at padding_mode.'), *_augment_slips(x, *draws)]
         _compare(got, want, f'other images {when}', expected, hint, slips)
-    one = torch.tensor([30.]),torch.tensor([0.1]),torch.tensor([0.])
-    _compare(_asked(augment, x[:1], *one), _moved(x[:1], *one), 'other images in a batch of one',
-             'the same as in a larger one', 'squeeze() takes away the first axis as well, if it is 1.')
+    one = [o[:1] for o in (x,*draws)]
+    _compare(_asked(augment, *one), _moved(*one), 'other images in a batch of one', 'the same as in a larger one',
+             'squeeze() takes away the first axis as well, if it is 1.')
     return 'Right: each image is turned and then moved by its own.'
 
 # %% ../../nbs/tools/exercises.ipynb #3a244114
-def _rate(one_cycle, pos:float, lr_max:float)->float:
-    "What the student's function gives. Raises `NotYet` if that is not a number."
-    call = f'one_cycle({pos:g}, {lr_max:g})'
-    o = _attempt(call, one_cycle, pos, lr_max)
-    _insist(o is not None, f'{call} returns nothing', 'a learning rate',
-            'Each way through the function ends in a return.')
-    lr = _attempt(f'float({call})', float, o)
-    _insist(abs(lr)<float('inf'), f'{call} returns {lr}', 'a finite number', 'Is anything divided by 0?')
-    return lr
+def _rates(one_cycle, lr_max:float)->Tensor:
+    "What the student's function gives at 101 places from 0 to 1. Raises `NotYet` if that is not a number."
+    return torch.tensor([_attempt(f'one_cycle({i/100}, {lr_max})', lambda: float(one_cycle(i/100, lr_max)))
+                         for i in range(101)], dtype=torch.float64)
 
-def _curve_slips(
-    got:Tensor, # learning rates in parts of lr_max
-    pos:Tensor, # where
-    a, b,       # where this way begins and ends
-    low, high   # its first and last learning rate
-)->list:        # (learning rates, hint)
-    "What the usual slips make of one way of the cycle."
-    def wave(t): return low + (high-low)*(1-torch.cos(pi*t))/2
-    t,scale = (pos-a)/(b-a),'pos is not scaled: the cosine needs how much of this way is done, from 0 to 1.'
-    return [(got[:1], 'It stays the same all the way: is pos used?'),
+_QUARTER = 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).'
+_SCALE = 'pos is not scaled: the cosine needs how much of this way is done, from 0 to 1.'
+
+def _curve_slips(got, pos, a, b, first, last)->list:
+    "What the usual slips make of one way of the cycle, from pos=a to pos=b, and their hints."
+    def wave(t): return first + (last-first)*(1-torch.cos(pi*t))/2
+    t = (pos-a)/(b-a)
+    return [(got[0], 'It stays the same all the way: is pos used?'),
             (torch.linspace(got[0], got[-1], len(got)), 'That is a straight line, and a cosine is asked for: it leaves '
              'gently, is fastest in the middle and arrives gently.'),
-            *((wave(o), scale) for o in (pos, pos-a, pos/b)),
+            (wave(pos), _SCALE), (wave(pos-a), _SCALE),
             (wave(1-t), 'It goes the other way round: what is there at its beginning, and what at its end?'),
-            (wave(t/pi), 'The half wave ends where the cosine is -1: at cos(π), with π=3.14…'),
-            (wave(2*t),  'That is a whole wave, there and back. From cos(0) to cos(π) is half a wave.'),
-            *((low + (high-low)*o, 'That is a quarter of a wave: it is gentle at one end only. Half a wave goes from cos(0) '
-               'to cos(π).') for o in (torch.sin(pi*t/2), 1-torch.cos(pi*t/2))),
-            (low*(high/low)**t, 'It changes by the same factor with each step: a cosine is asked for.')]
+            (wave(t/pi), 'The half wave ends at cos(π): is π there?'),
+            (wave(2*t), 'That is a whole wave, there and back. Half a wave goes from cos(0) to cos(π).'),
+            (first + (last-first)*torch.sin(pi*t/2), _QUARTER), (last + (first-last)*torch.cos(pi*t/2), _QUARTER)]
 
 # %% ../../nbs/tools/exercises.ipynb #29ef8e68
 @_exercise
 def check_one_cycle(
-    one_cycle    # one_cycle(pos, lr_max)
-)->str|NotYet:   # one line
+    one_cycle   # one_cycle(pos, lr_max)
+)->str|NotYet:  # one line
     "Exercise 5: the learning rate of the one-cycle policy."
-    _insist(callable(one_cycle), f'{type(one_cycle).__name__} as one_cycle', 'a function',
-            'Keep the first line of the cell.')
-    r,pos = MODEL3.recipe,torch.linspace(0, 1, 101, dtype=torch.float64)
-    got = torch.tensor([_rate(one_cycle, o, r.lr_max)/r.lr_max for o in pos.tolist()], dtype=torch.float64)
-    want = torch.tensor([float(schedule(r)[0](o))/r.lr_max for o in pos.tolist()])
-    start,end,top,peak = 1/r.div,1/r.div_final,int(got.argmax()),round(100*r.pct_start)
-    for way,part,*ends in (('up', slice(0, peak), 0, r.pct_start, start, 1), ('down', slice(peak+1, 101), r.pct_start, 1, 1, end)):
-        hint = '' if _alike(got[part], want[part]) else _hint(got[part], _curve_slips(got[part], pos[part], *ends))
-        i = (part.start+part.stop)//2
-        _insist(not hint, f'on the way {way}, {got[i]:.3g} of lr_max at pos={pos[i]:g}', 'half a wave of a cosine', hint)
-    _compare(got[0]*r.div, 1, f'it starts at {got[0]:.3g} of lr_max', f'lr_max/{r.div:g}',
-             'At pos=0 the training has not begun: what is left there of the way up?', tol=0.01)
-    _insist(abs(top-peak)<=1, f'the peak is at pos={pos[top]:g}', f'pos={r.pct_start:g}',
-            'The second part of the cycle begins where the first ends.')
-    _compare(got[peak], 1, f'the peak is {got[peak]:.3g} of lr_max', 'all of it',
-             'At the end of the way up nothing is missing.', tol=0.01)
-    pytorch = ('In PyTorch, final_div_factor divides the rate at the start; here lr_max itself is divided by '
-               f'{r.div_final:,.0f}.')
-    _compare(got[-1]*r.div_final, 1, f'it ends at {got[-1]:.3g} of lr_max', f'lr_max/{r.div_final:,.0f}',
-             'It should settle down: the end is far below the start, and not quite 0.',
-             [(1/r.div, pytorch), (r.div, pytorch), (r.div_final/r.div, 'That is the start: the end is far lower.')], tol=0.01)
+    r,pos = MODEL3.recipe,torch.arange(101)/100
+    got,want = _rates(one_cycle, r.lr_max)/r.lr_max,torch.tensor([schedule(r)[0](i/100)/r.lr_max for i in range(101)])
+    for way,i,*ends in (('up', slice(0, 30), 0, r.pct_start, 1/r.div, 1),
+                        ('down', slice(31, 101), r.pct_start, 1, 1, 1/r.div_final)):
+        hint = _hint(got[i], _curve_slips(got[i], pos[i], *ends))
+        _insist(not hint, f'the way {way} is another curve', 'half a wave of a cosine', hint)
+    pytorch = "PyTorch's final_div_factor divides the rate at the start; here it is lr_max itself that is divided."
+    for i,what,part,hint in ((0,   'it starts at',     r.div,       'At pos=0 nothing of the way up is done.'),
+                             (30,  'at pos=0.3 it is', 1,           'There the way up ends and the way down begins.'),
+                             (100, 'it ends at',       r.div_final, 'It is far below the start, and not quite 0.')):
+        _compare(got[i]*part, 1, f'{what} {got[i]:.3g} of lr_max', f'lr_max/{part:,.0f}', hint,
+                 [(1/r.div, pytorch), (r.div, pytorch)] if i==100 else ())
     _compare(got, want, 'between start, peak and end it is another curve', 'half a wave of a cosine up, and one down',
-             'Start, peak and end are right. How far has it come, from 0 to 1? From cos(0) to cos(π) is half a wave.')
-    other = torch.tensor([_rate(one_cycle, pos[i].item(), 1.)/got[i] for i in (0,peak,100)])
-    _compare(other, 1, f'the peak is {other[1]:.3g} with lr_max=1', '1',
-             'Use the argument lr_max wherever a learning rate stands.', tol=0.01)
+             'Start, peak and end are right. How far has it come, from 0 to 1? From cos(0) to cos(π).')
+    other = _rates(one_cycle, 1.)
+    _compare(other/got, 1, f'the peak is {other.max():.3g} with lr_max=1', '1', 'Use lr_max for every learning rate.')
     return f'Right: it starts at lr_max/{r.div:g}, peaks at pos={r.pct_start:g} and ends at lr_max/{r.div_final:,.0f}.'
 
 # %% ../../nbs/tools/exercises.ipynb #ex170011
@@ -515,9 +381,6 @@ def points_of(
     found = {k: check(answers.get(k)) for k,check in _CHECKS.items()}
     return {k: dict(passed=bool(o), points=int(bool(o)), message=str(o)) for k,o in found.items()}
 
-# %% ../../nbs/tools/exercises.ipynb #ex170015
-_LEFT_OUT = r'%%|#\|\s*slow|\btrain_run\(|\.fit'  # cells that begin like this, or contain it
-
 def grade_notebook(
     path:str|Path # of the lesson 5_exercises.ipynb, filled in
 )->dict:          # as `points_of` gives it
@@ -526,14 +389,12 @@ def grade_notebook(
                   if o['cell_type']=='code']
     except (OSError,ValueError,KeyError,TypeError) as e:
         raise InputError(f'{str(path)!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb') from e
-    checks = '|'.join(o.__name__ for o in _CHECKS.values())
-    last = max((i for i,o in enumerate(cells) if re.search(rf'^({checks})\(', o, re.M)), default=len(cells))
-    space,stops = dict(__name__='__main__'),[]
+    last = max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))
+    space,stops = dict(__name__='__main__'),''
     for o in cells[:last]:
-        if re.search(_LEFT_OUT, o): continue
-        try: exec(re.sub(r'^(\s*)[%!].*', r'\1pass', o, flags=re.M), space)
-        except Exception as e: stops.append(describe_error(e))
+        if re.search(r'%%|#\|\s*slow|train_run\(|\.fit', o): continue  # cell magics, and what trains
+        try: exec(re.sub(r'^(\s*)([%!]|check_\w+\().*', r'\1pass', o, flags=re.M), space)
+        except Exception as e: stops += f' A cell stops with {describe_error(e)}.'
     points = points_of(**{k: space.get(k) for k in _CHECKS})
-    for k in _CHECKS:
-        if k not in space and stops: points[k]['message'] = f'{k} is not there: a cell stops with {stops[0]}'
+    for k in set(_CHECKS)-set(space): points[k]['message'] = f'There is no {k}.{stops}'
     return points
