@@ -102,7 +102,7 @@ def check_counts(
     _insist(not others, f'parameters of {others}', 'only of convolutions', 'Pooling and softmax learn nothing.')
     for name in (*stages,'total'):
         n = counts.get(name)
-        _insist(n not in (None,...), f'{name} is still blank', 'a whole number', 'Read its line of the table.')
+        _insist(n is not None and n is not ..., f'{name} is blank', 'a whole number', 'Read its line of the table.')
         _insist(type(n) is int and abs(n)<2**31, f'{name}={n!r}', 'a whole number', 'Such as 12, or a product: 3*4.')
     for name,stage in stages.items():
         want,slips = _count(stage)
