@@ -62,7 +62,7 @@ _ERRORS = (  # (what Python's message contains, hint)
     ('before Module.__init__', 'Call super().__init__() first, and then make the layers.'),
     ('has no attribute|is not defined', 'Is it spelled alike where it is made and where it is used? Layers need self.'),
     ('channels|multiplied|running_mean', 'Does each layer take as many channels, or values, as the one before gives?'),
-    ("not 'NoneType'|not callable", 'Keep the first line of the cell. Does each way through it end in a return?'),
+    ('not callable', 'Keep the first line of the cell.'),
     ('', "The message before the colon is Python's own. Mend that line first, and call it yourself in a cell."))
 
 def _attempt(what:str, f, *args):
@@ -133,7 +133,6 @@ def _chain(model, x)->list: # (layer in the assignment's notation, input tensors
         done.append((name, inputs, shape))
     return done
 
-# %% ../../nbs/tools/exercises.ipynb #f6cd8955
 def _build(cls)->nn.Module:
     "One object of the class. Raises `NotYet`."
     _insist(isinstance(cls, type) and issubclass(cls, nn.Module), f'{type(cls).__name__} as the network',
@@ -142,7 +141,8 @@ def _build(cls)->nn.Module:
     model = _attempt(f'{name}()', cls)
     kits = [o.__name__ for m in model.modules() for o in type(m).__mro__ if o.__module__.startswith('mnist_kit.')]
     _insist(not kits, f"{name} is the kit's own {''.join(kits[:1])}", 'yours', 'Write its __init__ and its forward.')
-    _insist(list(model.parameters()), f'{name} without layers', 'some', 'self.… = … makes one, a plain list does not.')
+    _insist(list(model.parameters()), f'{name} has no layers yet', 'some', 'Write self.… = nn.Conv2d(…) and so on in '
+            '__init__. PyTorch does not look into a plain list.')
     for training in (True,False):
         out = _attempt(f'{name}()(images)', model.train(training), x.clone())
         _insist(isinstance(out, Tensor), f'{type(out).__name__} from forward', 'a tensor', 'Does it end in a return?')
@@ -156,10 +156,10 @@ def _obey(findings:list):
 # %% ../../nbs/tools/exercises.ipynb #d884dae4
 _LAYER_SLIPS = (  # (how the layer in the table begins, how what was found begins, hint)
     ('Conv',    'Linear',           'The table has a convolution here, whose window is as large as the picture.'),
-    ('Conv',    r'\S+ \S+ with.*BN', 'Batch normalisation takes the mean of each channel away, and any bias.'),
+    ('Conv',    r'\S+ \S+ with.*BN', 'Batch normalisation takes away the mean of each channel, and any bias with it.'),
     ('Conv',    r'\S+ \S+ with',     'Nothing in the number of parameters leaves room for one.'),
     ('Conv',    'Conv',             'Read 8→4, 1x1 as: 8 channels in, 4 channels out, a window of 1×1.'),
-    ('BN',      'ReLU → BN',        'Both are there, in the other order: first to around zero, then nothing negative.'),
+    ('BN',      'ReLU → BN',        'Both are there, in the other order: values come to around zero before ReLU.'),
     ('BN',      '(?!BN)',           'Batch normalisation is missing: it follows every convolution but the last.'),
     ('ReLU',    '',                 'ReLU is missing: without it, two convolutions in a row amount to a single one.'),
     ('MaxPool', '',                 'Look at the output shape of this stage: what halves rows and columns?'),
@@ -236,7 +236,7 @@ def check_regularised(
     ps,drops = _dropouts(model, x)
     p = ', '.join(f'{p:g}' for p in ps)
     _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets values to zero at random while the network trains.')
-    _insist(0<ps[0] and ps[-1]<=0.5, f'dropout with p={p}', 'more than 0, at most 0.5', 'It is the part set to zero.')
+    _insist(0<ps[0] and ps[-1]<=0.5, f'dropout with p={p}', 'above 0, at most 0.5', 'p is the part that is set to zero.')
     _insist(drops, 'the same numbers twice in training', 'others each time', 'Dropout is made; does forward use it?')
     name,field = _last_look(model)
     _insist('Conv' not in name, f'{name} over all places', 'no layer over all the pixels', 'So does the classifier of '
@@ -244,7 +244,7 @@ def check_regularised(
     _insist(field>=half, f'{field}×{field} pixels seen by one place before the average', f'at least {half}×{half}',
             'The average only counts, so each place must see more: a 3×3 layer adds 2 pixels, after a pooling 4.')
     _obey(findings)
-    return f'Right: {count_params(model):,} parameters, dropout {p}, each place sees {field}×{field}, all rules hold.'
+    return f'Right: {count_params(model):,} parameters, dropout {p}, each place sees {field}×{field} pixels.'
 
 # %% ../../nbs/tools/exercises.ipynb #6ab69124
 def _moved(x, degrees=0, right=0, down=0)->Tensor:
@@ -302,8 +302,9 @@ def _asked(augment, x, *draws)->Tensor:
     "What `augment` makes of a batch `x` by degrees, right and down. Raises `NotYet` if that is not a batch."
     given = x.clone()
     out = _attempt('augment(x, degrees, right, down)', augment, given, *(o.clone() for o in draws))
-    def form(o): return f'{o.dtype}, {tuple(o.shape)}' if isinstance(o, Tensor) else type(o).__name__
-    _insist(form(out)==form(x), f'{form(out)} is returned', form(x), f'Does it end in a return? {_EACH}')
+    def form(o): return f'{o.dtype} {tuple(o.shape)}' if isinstance(o, Tensor) else type(o).__name__
+    _insist(out is not None, 'nothing is returned', 'images', 'Does the function end in a return?')
+    _insist(form(out)==form(x), f'{form(out)} is returned', form(x), _EACH)
     _insist(torch.equal(given, x), 'x itself is changed', 'that it stays', 'x -= … changes it, x = x - … does not.')
     return out.detach()
 
@@ -327,8 +328,10 @@ def check_augment(
 # %% ../../nbs/tools/exercises.ipynb #3a244114
 def _rates(one_cycle, lr_max:float)->Tensor:
     "What the student's function gives at 101 places from 0 to 1. Raises `NotYet` if that is not a number."
-    return torch.tensor([_attempt(f'one_cycle({i/100}, {lr_max})', lambda: float(one_cycle(i/100, lr_max)))
-                         for i in range(101)], dtype=torch.float64)
+    lrs = [_attempt(f'one_cycle({i/100:g}, {lr_max:g})', one_cycle, i/100, lr_max) for i in range(101)]
+    empty = [f'at pos={i/100:g}, nothing is returned' for i,o in enumerate(lrs) if o is None]
+    _insist(not empty, ''.join(empty[:1]), 'a learning rate', 'Does each way through the function end in a return?')
+    return torch.tensor([_attempt('float(learning rate)', float, o) for o in lrs], dtype=torch.float64)
 
 _QUARTER = 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).'
 _SCALE = 'pos is not scaled: the cosine needs how much of this way is done, from 0 to 1.'
@@ -343,7 +346,6 @@ def _curve_slips(got, pos, a, b, first, last)->list:
             (wave(pos), _SCALE), (wave(pos-a), _SCALE),
             (wave(1-t), 'It goes the other way round: what is there at its beginning, and what at its end?'),
             (wave(t/pi), 'The half wave ends at cos(π): is π there?'),
-            (wave(2*t), 'That is a whole wave, there and back. Half a wave goes from cos(0) to cos(π).'),
             (first + (last-first)*torch.sin(pi*t/2), _QUARTER), (last + (first-last)*torch.cos(pi*t/2), _QUARTER)]
 
 # %% ../../nbs/tools/exercises.ipynb #29ef8e68

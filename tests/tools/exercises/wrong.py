@@ -106,7 +106,7 @@ def other_order():
 
 
 BASELINE = [
-    (with_layer(solutions.Baseline, 'first.0.0', lambda: nn.Conv2d(1, 4, 3)), 'any bias'),
+    (with_layer(solutions.Baseline, 'first.0.0', lambda: nn.Conv2d(1, 4, 3)), 'any bias with it'),
     (with_layer(solutions.Baseline, 'second.1', other_order), 'in the other order'),
     (with_layer(solutions.Baseline, 'second.1.1', nn.Identity), 'Batch normalisation is missing'),
     (with_layer(solutions.Baseline, 'first.1.2', nn.Identity), 'ReLU is missing'),
@@ -117,7 +117,7 @@ BASELINE = [
     (with_layer(solutions.Baseline, 'second.2.2', lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.1))), 'no dropout'),
     (Discarded, 'x = F.relu(x)'),
     (NotAssigned, 'Is each layer of the table used'),
-    (InAList, 'a plain list does not'),
+    (InAList, 'does not look into a plain list'),
     (WithoutSuper, 'Call super().__init__() first'),
     (OtherName, 'spelled alike'),
     (Probabilities, 'without the logarithm'),
@@ -268,7 +268,6 @@ ONE_CYCLE = [
     (cycle(peak=0.5, up=lambda pos: pos / 0.5, down=lambda pos: (pos - 0.5) / 0.5), 'the way down begins'),
     (cycle(start=10), 'At pos=0 nothing of the way up is done'),
     (cycle(wave=lambda t: (1 - math.cos(t)) / 2), 'is π there'),
-    (cycle(wave=lambda t: (1 - math.cos(2 * math.pi * t)) / 2), 'whole wave'),
     (cycle(wave=lambda t: math.sin(math.pi * t / 2)), 'quarter of a wave'),
     (cycle(wave=lambda t: (1 + math.cos(math.pi * t)) / 2), 'other way round'),
     (cycle(wave=lambda t: t * t), 'How far has it come'),
