@@ -107,7 +107,7 @@ def check_counts(
     for name,stage in stages.items():
         want,slips = _count(stage)
         _compare(counts[name], want, f'{name}={counts[name]:,}', 'what the layers of this stage learn', 'How many '
-                 'weights has a window, how many windows make a channel, how many channels come out? Is there a BN?', slips)
+                 'weights has a window, how many windows make a channel, how many channels come out? Is there BN?', slips)
     total = sum(counts[k] for k in stages)
     _insist(counts['total']==total, f"total={counts['total']:,}", 'the sum of all the stages', 'Add them up again.')
     return f'Right: {total:,} parameters.'
@@ -236,7 +236,7 @@ def check_regularised(
     ps,drops = _dropouts(model, x)
     p = ', '.join(f'{p:g}' for p in ps)
     _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets values to zero at random while the network trains.')
-    _insist(0<ps[0] and ps[-1]<=0.5, f'dropout with p={p}', 'above 0, at most 0.5', 'p is the part that is set to zero.')
+    _insist(0<ps[0] and ps[-1]<=0.5, f'dropout with p={p}', 'above 0, at most 0.5', 'p is the part set to zero.')
     _insist(drops, 'the same numbers twice in training', 'others each time', 'Dropout is made; does forward use it?')
     name,field = _last_look(model)
     _insist('Conv' not in name, f'{name} over all places', 'no layer over all the pixels', 'So does the classifier of '
@@ -270,14 +270,12 @@ _SCALES = (  # (factor of the angle, factor of the shift, hint)
     (180/pi, 1, 'It turns by another angle: torch.cos and torch.sin take radians.'))
 
 # %% ../../nbs/tools/exercises.ipynb #ex170019
-_MIRROR = 'It is mirrored: in a rotation the two sines have different signs.'
-
 def _augment_slips(x, d, r, b)->list:
     "What the usual slips make of images, degrees, right and down, and their hints."
     cos,sin = torch.cos(d.deg2rad()),torch.sin(d.deg2rad())
     return [*((_moved(x, t*d, s*r, s*b), hint) for t,s,hint in _SCALES),
             (_moved(x, d, b, r), 'right and down are exchanged: the first row is for x, the second for y.'),
-            (x.transpose(2, 3), _MIRROR), (x.transpose(2, 3).flip(2, 3), _MIRROR),
+            *((o, 'It is mirrored: in a rotation the two sines have different signs.') for o in (x.mT, x.mT.flip(2, 3))),
             (_moved(x, d[0], r[0], b[0]), _EACH), (_moved(x, d[-1], r[-1], b[-1]), _EACH),
             (_moved(x, d.mean(), r.mean(), b.mean()), _EACH), (_moved(x, d[0], r, b), _EACH),
             (_moved(x, d, cos*r-sin*b, sin*r+cos*b), f'It is moved first, and then turned, with its shift. {_READ}'),
