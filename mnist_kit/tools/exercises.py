@@ -107,7 +107,7 @@ def check_counts(
     for name,stage in stages.items():
         want,slips = _count(stage)
         _compare(counts[name], want, f'{name}={counts[name]:,}', 'what the layers of this stage learn', 'How many '
-                 'weights has a window, how many windows make a channel, how many channels come out? Is there BN?', slips)
+                 'weights has a window, how many windows a channel, how many channels come out? Is there BN?', slips)
     total = sum(counts[k] for k in stages)
     _insist(counts['total']==total, f"total={counts['total']:,}", 'the sum of all the stages', 'Add them up again.')
     return f'Right: {total:,} parameters.'
@@ -275,7 +275,7 @@ def _augment_slips(x, d, r, b)->list:
     cos,sin = torch.cos(d.deg2rad()),torch.sin(d.deg2rad())
     return [*((_moved(x, t*d, s*r, s*b), hint) for t,s,hint in _SCALES),
             (_moved(x, d, b, r), 'right and down are exchanged: the first row is for x, the second for y.'),
-            *((o, 'It is mirrored: in a rotation the two sines have different signs.') for o in (x.mT, x.mT.flip(2, 3))),
+            *((o, 'It is mirrored: in a rotation the two sines differ in sign.') for o in (x.mT, x.mT.flip(2, 3))),
             (_moved(x, d[0], r[0], b[0]), _EACH), (_moved(x, d[-1], r[-1], b[-1]), _EACH),
             (_moved(x, d.mean(), r.mean(), b.mean()), _EACH), (_moved(x, d[0], r, b), _EACH),
             (_moved(x, d, cos*r-sin*b, sin*r+cos*b), f'It is moved first, and then turned, with its shift. {_READ}'),
