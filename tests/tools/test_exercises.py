@@ -13,6 +13,7 @@ from exercises.wrong import WRONG
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
+from mnist_kit.core import InputError
 from mnist_kit.models import MODELS
 from mnist_kit.tools import exercises
 from mnist_kit.tools.exercises import NotYet
@@ -31,7 +32,7 @@ CODE = [''.join(c['source']) for c in CELLS if c['cell_type'] == 'code']
 
 def place(name):
     "The index in `CODE` of the cell that checks an exercise; the one to fill in stands before it."
-    (i,) = [i for i, o in enumerate(CODE) if f'{CHECKS[name].__name__}({name})' in o]
+    (i,) = [i for i, o in enumerate(CODE) if o == f'{CHECKS[name].__name__}({name})']
     return i
 
 
@@ -49,14 +50,12 @@ def source_of(name):
     return f'counts = {o!r}' if name == 'counts' else 'import math\n' + inspect.getsource(o)
 
 
-def not_yet(f, *args):
+def not_yet(check, answer):
     "The message, which is one line with what was found, what was expected and a hint."
-    with pytest.raises(NotYet) as e:
-        f(*args)
-    message = str(e.value)
-    assert '\n' not in message and message.isprintable()
-    assert re.fullmatch(r'.+: expected .+\. .+[.?\]]', message), message
-    assert e.value.__context__ is None, 'no second traceback'
+    found = check(answer)
+    assert isinstance(found, NotYet) and not found and repr(found) == f'NotYet: {found}'
+    message = str(found)
+    assert message.isprintable() and re.fullmatch(r'.+: expected .+\. .+[.?\]]', message), message
     return message
 
 
@@ -68,28 +67,30 @@ def test_the_blank_cell_runs_and_is_not_yet_right(name, imported):
     space, i = dict(imported), place(name)
     exec(CODE[i - 1], space)
     assert name in space and ('...' in CODE[i - 1] or 'None' in CODE[i - 1])
-    not_yet(exec, CODE[i], space)
+    not_yet(lambda _: eval(CODE[i], space), None)
 
 
 @pytest.mark.parametrize('name', CHECKS)
 def test_the_solution_in_place_of_the_blank_passes(name, imported):
     space = dict(imported)
     exec(source_of(name), space)
-    exec(CODE[place(name)], space)
-    assert CHECKS[name](space[name]).startswith('Right: ')
+    assert eval(CODE[place(name)], space).startswith('Right: ')
 
 
-def test_cells_that_check_a_blank_are_left_out_where_the_notebook_is_tested():
-    for name in CHECKS:
-        assert CODE[place(name)].startswith('#| eval: false\n')
+def test_run_all_reaches_the_end_and_training_waits_for_a_network_that_is_right(imported):
+    assert all('student.py' in o for o in CODE if 'eval: false' in o), 'only what writes and reads a file'
     (slow,) = [o for o in CODE if 'train_run(' in o]
-    assert slow.startswith('#| slow\n#| eval: false\n') and 'check_run(run)' in slow
+    assert slow.startswith('#| slow\n') and 'check_run(run)' in slow
+    space = dict(imported, Regularised=nn.Identity, train_run=raising)
+    exec(slow, space)
+    with pytest.raises(KeyError):
+        exec(slow, space | dict(Regularised=solutions.Regularised))
 
 
 def test_the_tasks_come_in_the_order_of_the_assignment():
     assert [place(name) for name in CHECKS] == sorted(place(name) for name in CHECKS)
     text = '\n'.join(''.join(c['source']) for c in CELLS if c['cell_type'] == 'markdown')
-    assert [o[0] for o in re.findall(r'^## (.+)$', text, re.M)] == ['1', '2', '3', '4', '5']
+    assert re.findall(r'^## (\d)\. ', text, re.M) == ['1', '2', '3', '4', '5']
 
 
 def test_the_lesson_does_not_contain_the_solutions():
@@ -100,6 +101,44 @@ def test_the_lesson_does_not_contain_the_solutions():
     code = {o.strip() for cell in CODE for o in cell.splitlines()}
     shared = {o for o in lines & code if len(o) > 1} - given
     assert all(o.startswith(('import ', 'from ', 'class ')) for o in shared), shared
+
+
+# ---------------------------------------------------------------- points
+
+
+def handed_in(path, answers):
+    "The lesson as a notebook with the solutions of `answers` filled in, and a cell that would train."
+    cells = [dict(o, source=''.join(o['source'])) for o in CELLS if o['cell_type'] == 'code']
+    for name in answers:
+        cells[place(name) - 1]['source'] = source_of(name)
+    cells[1:1] = [dict(cell_type='code', source=o) for o in ('learn.fit_recipe()', '!exit', 'train_run(', '1 / 0')]
+    path.write_text(json.dumps(dict(cells=cells)), encoding='utf-8')
+    return path
+
+
+@pytest.mark.parametrize('answers', [[], list(CHECKS), ['counts', 'augment']], ids=len)
+def test_a_notebook_gets_a_point_for_each_exercise_that_is_right(answers, tmp_path):
+    points = exercises.grade_notebook(handed_in(tmp_path / 'handed_in.ipynb', answers))
+    assert list(points) == list(CHECKS)
+    for name, o in points.items():
+        right = name in answers
+        assert (o['passed'], o['points'], o['message'].startswith('Right: ')) == (right, int(right), right)
+    assert json.loads(json.dumps(points)) == points
+
+
+def test_an_answer_that_is_not_there_is_said_to_be_missing_and_why(tmp_path):
+    path = handed_in(tmp_path / 'handed_in.ipynb', [])
+    path.write_text(path.read_text(encoding='utf-8').replace('counts = dict(', 'counts = dict)'), encoding='utf-8')
+    message = exercises.grade_notebook(path)['counts']['message']
+    assert message.startswith('There is no counts. ') and 'ZeroDivisionError' in message and 'SyntaxError' in message
+
+
+@pytest.mark.parametrize('content', [None, '', '[]', '{"cells": [{}]}'])
+def test_what_is_not_a_notebook_is_told_in_one_line(tmp_path, content):
+    if content is not None:
+        (tmp_path / 'x.ipynb').write_text(content)
+    with pytest.raises(InputError, match='expected a notebook'):
+        exercises.grade_notebook(tmp_path / 'x.ipynb')
 
 
 # ---------------------------------------------------------------- the checks
@@ -118,7 +157,7 @@ def test_an_answer_of_another_kind_is_told_in_one_line(name, answer):
     not_yet(CHECKS[name], answer)
 
 
-def raising(*args):
+def raising(*args, **kwargs):
     raise KeyError('something\nlong')
 
 
@@ -155,16 +194,23 @@ def test_a_wrong_count_is_never_answered_with_the_right_one(name, off):
 
 
 @pytest.mark.parametrize(
-    'name, n, hint', [('conv1', 36 * 26 * 26, 'size of the picture'), ('classifier', 5000, 'in this order')]
+    'name, n, hint', [('conv1', 36 * 26 * 26, 'at every place'), ('classifier', 5000, 'How many weights')]
 )
 def test_a_count_that_is_only_too_large_is_not_said_to_come_from_the_size_of_the_picture(name, n, hint):
     assert hint in not_yet(exercises.check_counts, solutions.counts | {name: n})
 
 
 def test_models_2_and_3_are_networks_that_exercise_3_accepts_and_model_1_is_not():
-    assert 'Right' in exercises.check_regularised(MODELS['model2'])
-    assert 'Right' in exercises.check_regularised(MODELS['model3'])
-    not_yet(exercises.check_regularised, MODELS['model1'])
+    def own(name):
+        class Own(nn.Sequential):
+            def __init__(self):
+                super().__init__(*MODELS[name]().children())
+
+        return Own
+
+    assert 'Right' in exercises.check_regularised(own('model2'))
+    assert 'Right' in exercises.check_regularised(own('model3'))
+    not_yet(exercises.check_regularised, own('model1'))
 
 
 @pytest.mark.parametrize('p, ok', [(0.5, True), (0.51, False), (0.0, False)])
