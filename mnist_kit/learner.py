@@ -53,19 +53,24 @@ class TrainingChecks(Callback):
         expect(n==1, f'images of {n} channels', 'one; give your fastai DataLoaders img_cls=PILImageBW')
 
     def after_batch(self):
+        if self.iter==0 and name_of(self.model) in MODELS:
+            expect(self.learn.pred.shape[-1]==CLASSES, f'images of {"×".join(map(str, self.x.shape[2:]))} pixels',
+                   f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
+        if not self.at_once(): return
         if self.iter==0: self.check_outputs()
-        if self.learn.loss.device.type=='cpu': self.check_loss()  # a GPU would have to be waited for
+        self.check_loss()
 
-    def after_train(self):    self.check_loss()
+    def at_once(self): return self.learn.loss.device.type=='cpu'  # a GPU would have to be waited for
+
+    def after_train(self):
+        self.check_outputs()
+        self.check_loss()
+
     def after_validate(self): self.check_loss()
 
     def check_outputs(self):
-        pred = self.learn.pred
-        if name_of(self.model) in MODELS:
-            expect(pred.shape[-1]==CLASSES, f'images of {"×".join(map(str, self.x.shape[2:]))} pixels',
-                   f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
         if not (self.training and isinstance(self.loss_func, NLLLossFlat)): return
-        total = pred.detach().float().exp().sum(-1)
+        total = self.learn.pred.detach().float().exp().sum(-1)
         if not total.isfinite().all() or (total-1).abs().max()<0.05: return  # NaN: see the loss; bfloat16 is off by 0.02
         raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
                             'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')

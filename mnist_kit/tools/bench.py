@@ -113,8 +113,8 @@ def kit(learn:Learner):
 def bare(learn:Learner):
     "Forward, backward and optimizer step of `learn` on one batch only: a function that gives seconds a batch."
     if any(isinstance(o, ChannelsLast) for o in learn.cbs): learn.model.to(memory_format=torch.channels_last)
-    learn.create_opt()
-    model,opt = learn.model.train(),learn.opt.opt
+    model,r = learn.model.train(),learn.recipe
+    opt = torch.optim.SGD(model.parameters(), lr=r.lr, momentum=r.mom, weight_decay=r.wd)
     x,y = (o.as_subclass(torch.Tensor) for o in learn.dls.one_batch())
     def step():
         F.nll_loss(model(x), y).backward()

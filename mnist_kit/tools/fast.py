@@ -10,10 +10,12 @@ import torch
 from fastai.callback.core import Callback, CancelBatchException
 from fastai.callback.schedule import ParamScheduler
 from fastai.learner import AvgMetric, AvgSmoothLoss, CastToTensor, Learner
+from fastai.optimizer import average_grad, l2_reg, momentum_step
 from fastai.torch_core import find_bs
 from fastcore.basics import patch
 
 from ..core import *
+from ..learner import *
 
 # %% ../../nbs/tools/fast.ipynb #5b571a87
 class _DeviceMetric(AvgMetric):
@@ -103,13 +105,13 @@ def _sgd_step_(
 class _StaticStep:
     "One training step on tensors that stay where they are; where there is CUDA, as a graph."
     def __init__(self,
-        learn, # whose model, loss function and `torch.optim.SGD` are used; the momentum is shared
+        learn, # whose model, loss function and SGD are used; the momentum is shared
         x, y   # a batch
     ):
-        opt,self.model,self.loss_func = learn.opt.opt,learn.model,learn.loss_func
-        self.wd = opt.param_groups[0]['weight_decay']
-        self.params = [p for p in opt.param_groups[0]['params'] if p.requires_grad]
-        self.bufs = [opt.state[p].setdefault('momentum_buffer', torch.zeros_like(p)) for p in self.params]
+        opt,self.model,self.loss_func = learn.opt,learn.model,learn.loss_func
+        self.wd = opt.hypers[-1]['wd']
+        self.params = [p for p in opt.param_lists[0] if p.requires_grad]
+        self.bufs = [opt.state[p].setdefault('grad_avg', torch.zeros_like(p)) for p in self.params]
         self.x,self.y = x.clone(),y.clone()
         self.lr,self.mom = (torch.zeros((), device=x.device) for _ in range(2))
         self.graph = torch.cuda.CUDAGraph() if x.is_cuda else None
@@ -133,11 +135,10 @@ class _StaticStep:
 # %% ../../nbs/tools/fast.ipynb #c0f10010
 def _expect_repeatable(learn):
     "Raises `InputError` for a fit whose steps `CapturedStep` cannot repeat."
-    opt = getattr(learn.opt, 'opt', learn.opt)
-    plain = type(opt) is torch.optim.SGD and len(opt.param_groups)==1 and not any(
-        opt.param_groups[0][o] for o in ('nesterov','dampening','maximize'))
+    opt,steps = learn.opt,[l2_reg,average_grad,momentum_step]
+    plain = list(getattr(opt, 'cbs', []))==steps and len(opt.param_lists)==1 and learn.wd_bn_bias
     expect(plain, f'CapturedStep with {type(opt).__name__}', "learner_for's SGD, with one group of parameters")
-    known = (CastToTensor,ParamScheduler,WholeStep,CapturedStep)  # what these do before a batch need not be repeated
+    known = (CastToTensor,ParamScheduler,TrainingChecks,WholeStep,CapturedStep)  # what these do before a batch need not be repeated
     others = [type(o).__name__ for o in _acting(learn, 'before_batch', *_within) if not isinstance(o, known)]
     expect(not others, f'CapturedStep with {", ".join(others)}', 'callbacks that do nothing within a step')
 

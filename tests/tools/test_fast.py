@@ -9,7 +9,7 @@ import torch
 from conftest import quiet
 from fastai.callback.core import Callback
 from fastai.callback.mixup import MixUp
-from fastai.optimizer import Adam
+from fastai.optimizer import Adam, Optimizer
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -104,8 +104,8 @@ def test_a_captured_step_learns_the_same(name):
 
 
 def test_a_captured_step_trains_whole_batches_after_the_first_ones(monkeypatch):
-    usual, step = [], torch.optim.SGD.step
-    monkeypatch.setattr(torch.optim.SGD, 'step', lambda self, *a, **k: (usual.append(1), step(self, *a, **k))[1])
+    usual, step = [], Optimizer.step
+    monkeypatch.setattr(Optimizer, 'step', lambda self, *a, **k: (usual.append(1), step(self, *a, **k))[1])
     learn = trained(epochs=2, cbs=[WholeStep(), CapturedStep(warmup=3)])
     assert len(usual) == 3 + 2 and len(learn.recorder.losses) == 24  # 2: the smaller one of each epoch
     assert learn.captured_step.recorded is None, 'nothing is kept after the fit'
@@ -147,7 +147,7 @@ def around_each_batch(enter, leave):
 @pytest.fixture
 def not_at_once(monkeypatch):
     "The checks as they are where there is a GPU."
-    monkeypatch.setattr(TrainingChecks, 'at_once', lambda self, o: False)
+    monkeypatch.setattr(TrainingChecks, 'at_once', lambda self: False)
 
 
 @with_and_without
@@ -164,7 +164,7 @@ def test_no_value_is_read_within_a_training_batch_with_to_fast(not_at_once, fast
 @pytest.mark.parametrize(
     'spoil, said',
     [
-        (lambda out, n, training: out * float('nan' if training and n > 1 else 1), 'the loss is nan in epoch 1, training batch 2'),
+        (lambda out, n, training: out * float('nan' if training and n > 1 else 1), 'the loss is nan in epoch 1, training batch 12'),
         (lambda out, n, training: out * float(1 if training else 'nan'), 'the loss is nan in epoch 1, validation'),
         (lambda out, n, training: out + 1, 'the probabilities of the first image add up to 2.72'),
     ],
