@@ -326,11 +326,10 @@ def ignores_neighbours(model, x, y, edition):
 # %% ../../nbs/tools/rules.ipynb #a3rd1012
 def _unused(model, x):
     "The names of layers and parameters that take no part in training or evaluation; of a layer with parts, its own."
-    called,read,names = set(),set(),[]
-    for o in model.modules(): o.register_forward_pre_hook(lambda o,_: called.add(o))
-    for training in (True,False):
-        for _,args,_ in operations(model, x[:8], training):
-            read |= {_memory(o) for o in tree_leaves(args) if isinstance(o, torch.Tensor)}
+    called,names = set(),[]
+    with torch.nn.modules.module.register_module_forward_pre_hook(lambda o,_: called.add(o)):
+        done = [*operations(model, x[:8], True), *operations(model, x[:8])]
+    read = {_memory(o) for _,args,_ in done for o in tree_leaves(args) if isinstance(o, torch.Tensor)}
     def used(o):
         if isinstance(o, torch.Tensor): return _memory(o) in read
         parts = [*o.modules(), *o.parameters()]
