@@ -151,7 +151,7 @@ class GhostAlways(Ghost):
 
 
 class NoNorm(nn.Sequential):
-    "Ten convolutions without batch normalisation, 18,890 parameters: a high learning rate kills it."
+    "Ten convolutions without batch normalisation, 18,890 parameters: a high learning rate may kill it."
 
     def __init__(self):
         def conv(ni, nf, padding=1):
