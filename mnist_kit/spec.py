@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3',
-           'SPECS', 'Recipe', 'recipe_with', 'Stage', 'Reported', 'ModelSpec', 'spec_for']
+           'SPECS', 'EDITIONS', 'Recipe', 'recipe_with', 'Stage', 'Reported', 'ModelSpec', 'spec_for', 'Edition',
+           'edition_for']
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace
@@ -171,3 +172,44 @@ def spec_for(
     "What the assignment says about the model called `name`. Raises `InputError` for any other name."
     expect(name in SPECS, f'model {name!r}', f"one of {', '.join(SPECS)}")
     return SPECS[name]
+
+# %% ../nbs/01_spec.ipynb #ed170002
+@dataclass(frozen=True)
+class Edition:
+    "The numbers that one edition of the assignment asks for. Raises `InputError` for numbers that nothing can meet."
+    name:str      # a key of `EDITIONS`
+    budget:int    # a model has fewer trainable parameters than this
+    target:float  # fraction of the test images that it gets right
+    epochs:int    # of its training, at most
+    what:str      # where it is from, in one line
+
+    def __post_init__(self):
+        for k in ('budget','epochs'):
+            v = getattr(self, k)
+            expect(type(v) is int and v>=1, f'{k}={v!r}', 'a whole number, at least 1')
+        expect(isinstance(self.target, (int,float)) and 0<self.target<=1, f'target={self.target!r}',
+               'a fraction of the test images, above 0 and at most 1, such as 0.994')
+
+    @property
+    def stretch(self)->int: return max(1, self.epochs*3//4)  # epochs; the assignment hopes for 15 of its 20
+
+# %% ../nbs/01_spec.ipynb #ed170003
+EDITIONS = {o.name: o for o in (
+    Edition('mnist_kit', PARAM_BUDGET, TARGET_ACC, MODEL3.recipe.epochs, "this kit's assignment"),
+    Edition('8k-15',  PARAM_BUDGET, TARGET_ACC, MODEL3.reported.epochs, 'the target that the assignment sets for Model 3'),
+    Edition('10k-15', 10_000, 0.994, 15, 'others of its kind: fewer than 10,000 parameters'),
+    Edition('20k-20', 20_000, 0.994, 20, 'others of its kind: fewer than 20,000 parameters'),
+    Edition('25k-20', 25_000, 0.994, 20, 'others of its kind: fewer than 25,000 parameters'))}
+
+def edition_for(
+    edition:str|Edition='mnist_kit', # a key of `EDITIONS`, or an edition of your own
+    budget:int|None=None,   # parameters; None: as the edition says
+    target:float|None=None, # a fraction; None: as the edition says
+    epochs:int|None=None    # None: as the edition says
+)->Edition:
+    "An edition by its name, with what is given changed. Raises `InputError` for an unknown name and for numbers that nothing can meet."
+    if not isinstance(edition, Edition):
+        expect(edition in EDITIONS, f'edition {edition!r}', f"one of {', '.join(EDITIONS)}")
+        edition = EDITIONS[edition]
+    changes = {k: v for k,v in dict(budget=budget, target=target, epochs=epochs).items() if v is not None}
+    return replace(edition, name=f'{edition.name}, changed', **changes) if changes else edition
