@@ -10,7 +10,9 @@ import copy
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ..core import *
 from ..spec import *
@@ -20,30 +22,23 @@ from .findings import *
 # %% ../../nbs/tools/rules.ipynb #8f305545
 @dataclass(frozen=True)
 class Rule:
-    "One line of the assignment, or of what any network must do."
-    name:str           # a key of `RULES`
-    sentence:str       # what it asks for
-    expected:str       # what should be found
-    hint:str           # what to look at if something else is
-    test:object        # function of a model, images and labels, or of a `Run`; gives (does it hold?, what was found)
+    "How one of `expected_findings` is found."
+    test:object        # function of (model, images, labels, edition) or (run, edition): (does it hold?, what was found)
+    hint:str           # what to look at if it does not hold
     needs:tuple = ()   # names of the rules that must hold before this one can be checked
-    required:bool = True   # or only good to know?
-    of:str = 'model'   # or 'run': what came out of training
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0001
 RULES = {}
 
-def rule(expected, hint, **kwargs):
-    "Makes a `Rule` of a function: its name and its docstring are those of the rule."
+def rule(hint, needs=()):
+    "Makes a `Rule` of a function, under the function's name."
     def make(f):
-        RULES[f.__name__] = Rule(f.__name__, f.__doc__, expected, hint, f, **kwargs)
+        RULES[f.__name__] = Rule(f, hint, needs)
         return f
     return make
 
 # %% ../../nbs/tools/rules.ipynb #8298e1f2
-_SEGMENTS = dict(top=(0,3,2,10), upper_left=(0,10,0,3), upper_right=(0,10,9,12), middle=(9,12,2,10),  # rows, columns
-                 lower_left=(10,20,0,3), lower_right=(10,20,9,12), bottom=(17,20,2,10))
-_LIT = '1110111 0010010 1011101 1011011 0111010 1101011 1101111 1010010 1111111 1111011'.split()  # of each figure
+_FIGURES = '75557 11111 71747 71717 55711 74717 74757 71111 75757 75717'.split()  # a row of three squares is 0 to 7
 
 def seven_segment_digits(
     n:int=40,   # images
@@ -52,11 +47,12 @@ def seven_segment_digits(
     "The digits 0 to 9, again and again, as a pocket calculator shows them."
     g = torch.Generator().manual_seed(seed)
     there = dict(dtype=torch.float32, device='cpu')  # whatever a submission has made the default
+    squares = torch.tensor([[[int(o)>>2&1, int(o)>>1&1, int(o)&1] for o in rows] for rows in _FIGURES], **there)
+    figures = squares.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # (10, 20, 12)
     x,y = torch.zeros(n, 1, IMAGE_SIZE, IMAGE_SIZE, **there),torch.arange(n, device='cpu')%CLASSES
     for image,label in zip(x[:,0], y):
         down,right = torch.randint(2, 6, (2,), generator=g, device='cpu').tolist()
-        for lit,(a,b,c,d) in zip(_LIT[label], _SEGMENTS.values()):
-            if lit=='1': image[down+a:down+b, right+4+c:right+4+d] = 1
+        image[down:down+20, right+4:right+16] = figures[label]
     x = (x + 0.1*torch.rand(x.shape, generator=g, **there)).clamp(max=1)
     return (x-MEAN)/STD,y
 
@@ -69,29 +65,35 @@ def memory_or(
     if isinstance(e, MemoryError) or 'allocate memory' in text or 'not enough memory' in text: raise MemoryError from e
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0016
+_RAISED = ("The message is Python's. Images come as (N, 1, 28, 28): N images, one channel, rows, columns; print "
+           'x.shape after each layer to see where it stops fitting.')
+
 def apply_rule(
-    rule:Rule,
+    new:Finding,   # not checked yet
     findings:list, # so far
     *args,         # of the rule's function
     path=None      # see `describe_error`
 )->Finding:
-    "What a rule finds; it is not checked if it needs one that does not hold."
-    new = Finding(rule.name, rule.sentence, None, '', rule.expected, required=rule.required)
+    "`new` with what its rule finds; it is not checked if it needs one that does not hold."
+    rule = RULES[new.rule]
     missing = [o for o in rule.needs if not any(f.rule==o and f.holds for f in findings)]
     if missing: return replace(new, found=f'not checked: needs {missing[0]!r} to hold')
     try: holds,found = rule.test(*args)
     except (Exception,SystemExit) as e:
         memory_or(e)
-        holds,found = False,describe_error(e, path)
-    return replace(new, holds=bool(holds), found=found, hint='' if holds else rule.hint)
+        return replace(new, holds=False, found=describe_error(e, path), hint=_RAISED)
+    if holds is not None: holds = bool(holds)
+    return replace(new, holds=holds, found=found, hint=rule.hint if holds is False else '')
 
 # %% ../../nbs/tools/rules.ipynb #d881d4aa
 def check_model(
-    model,         # an `nn.Module`, or a class or function that makes one without arguments
+    model,          # an `nn.Module`, or a class or function that makes one without arguments
     gap:bool=False, # is global average pooling asked for?
-    seen=None,     # called with the name of each rule before it is checked, and then with its `Finding`
-    path=None      # see `describe_error`
-)->list:           # of `Finding`
+    seen=None,      # called with the name of each rule before it is checked, and then with its `Finding`
+    path=None,      # see `describe_error`
+    edition:Edition=EDITIONS['mnist_kit'], # the numbers to meet
+    logits:bool=False # raw scores in place of log-probabilities?
+)->list:            # of `Finding`
     "What the rules find on a model. The model that is given stays as it is."
     seen,findings,(x,y) = seen or (lambda o: None),[],seven_segment_digits()
     given = isinstance(model, torch.nn.Module)
@@ -102,18 +104,17 @@ def check_model(
         except Exception:
             if given: raise
             return model()  # one that cannot be copied is made again
-    for o in RULES.values():
-        if o.of!='model': continue
-        if o.name=='global_average_pooling' and gap: o = replace(o, required=True)
-        seen(o.name)
+    for o in expected_findings(gap, edition, logits).values():
+        if o.rule not in RULES: continue
+        seen(o.rule)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            findings.append(apply_rule(o, findings, make(), x.clone(), y.clone(), path=path))
+            findings.append(apply_rule(o, findings, make(), x.clone(), y.clone(), edition, path=path))
         seen(findings[-1])
     return findings
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0024
-_works = ('runs','shape','finite')  # what most rules need
+_works = ('runs','finite')  # what most rules need
 
 def _outputs(model, x, training=False):
     "What `model` makes of a copy of `x`."
@@ -121,11 +122,8 @@ def _outputs(model, x, training=False):
     return model(x.clone())
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0001
-@rule('a tensor',
-      "The message is Python's. Images come as (N, 1, 28, 28): N images, one channel, 28 rows, 28 columns; "
-      'print x.shape after each layer to see where it stops fitting.')
-def runs(model, x, y):
-    "It takes a batch of images (N, 1, 28, 28), in training and in evaluation."
+@rule('forward returns one tensor, and leaves train() and eval() to whoever calls it.')
+def runs(model, x, y, edition):
     batch = torch.cat([x]*4)[:MODEL3.recipe.bs]
     for training in (True,False):
         out = _outputs(model, batch, training)
@@ -134,57 +132,78 @@ def runs(model, x, y):
     return True,'a tensor'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0002
-@rule(f'(N, {CLASSES})',
-      'Nothing in forward may depend on the size of the batch: write x.flatten(1) or x.view(len(x), -1), and '
-      'let only pooling or convolutions change rows and columns.', needs=('runs',))
-def shape(model, x, y):
-    "It returns one row of ten numbers for each image, however many there are."
-    for n in (1,2,5):
-        try: out = _outputs(model, x[:n])
-        except Exception as e: raise RuntimeError(f'with {n} image{"s"*(n>1)}: {e}') from e
-        if out.shape!=(n,CLASSES): return False,f'{tuple(out.shape)} for {n} image{"s"*(n>1)}'
-    return True,f'(N, {CLASSES})'
+def _wrong_shape(model, x):
+    "What comes out of the images `x` in evaluation, if it is not ten numbers for each; '' if it is."
+    try: what = tuple(_outputs(model, x).shape)
+    except Exception as e:
+        memory_or(e)
+        what = describe_error(e)
+    return '' if what==(len(x),CLASSES) else f'{what} for {len(x)} image{"s"*(len(x)>1)}'
+
+@rule('Nothing in forward may depend on the size of the batch: write x.flatten(1) or x.view(len(x), -1), and let '
+      'only pooling or convolutions change rows and columns. x.squeeze() drops the batch, too, if it is one image.',
+      needs=('runs',))
+def shape(model, x, y, edition):
+    wrong = next(filter(None, (_wrong_shape(model, x[:n]) for n in (len(x),8,1))), '')
+    return not wrong,wrong or f'(N, {CLASSES})'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0003
-@rule('finite numbers',
-      'NaN comes from 0/0, from the logarithm of 0 or of something negative, or from inf-inf: use log_softmax '
-      'rather than log and softmax, and add a small number to what you divide by.', needs=('runs','shape'))
-def finite(model, x, y):
-    "What it returns is finite, also for a black and a white image."
-    extremes = torch.stack([x[0]*0+o for o in (-MEAN/STD, (1-MEAN)/STD)])
+@rule('NaN comes from 0/0, from the logarithm of 0 or of something negative, or from inf-inf: use log_softmax rather '
+      'than log and softmax, and add a small number to what you divide by.', needs=('runs',))
+def finite(model, x, y, edition):
+    if _wrong_shape(model, x): return None,"not checked: needs 'shape' to hold"
+    x[0],x[1] = -MEAN/STD,(1-MEAN)/STD
     for training in (True,False):
-        out = _outputs(model, torch.cat([extremes,x]), training)
+        out = _outputs(model, x, training)
         bad = int((~out.isfinite()).any(1).sum())
         if bad: return False,f'NaN or infinite for {bad} of {len(out)} images'
     return True,'finite numbers'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0004
-@rule('the exponentials of each row add up to 1',
-      'End forward in F.log_softmax(x, dim=1) or the model in nn.LogSoftmax(dim=1), and nothing after it: '
-      'dim=1, so that the ten numbers of an image add up, and the logarithm, since the loss is nll_loss.',
-      needs=_works)
-def log_probabilities(model, x, y):
-    "What it returns are log-probabilities."
-    for training in (True,False):
-        out = _outputs(model, x, training)
-        total = out.exp().sum(1)
-        if ((total-1).abs()<0.001).all(): continue
-        when = 'in training, '*training
-        if (out>=0).all() and ((out.sum(1)-1).abs()<0.001).all():
-            return False,f'{when}probabilities, without the logarithm'
-        return False,f'{when}those of the first row add up to {total[0]:.3g}'
-    return True,'they add up to 1'
+_LOGS,_RAW = 'log-probabilities','raw scores, as `CrossEntropyLoss` takes them'
+_PROBS,_ZEROS = 'probabilities, without the logarithm','only zeros, as log_softmax gives them over a dimension of one'
+
+def _kind(out):
+    "What the numbers (N, 10) are, judged by what they add up to."
+    def ones(o): return ((o-1).abs()<0.001).all()
+    exp,low,high = out.exp(),out.min(),out.max()
+    if ones(exp.sum(1)): return _LOGS
+    if ones(exp.sum(0)): return 'log-probabilities over the batch: dim=0 in place of dim=1'
+    if low==high==0: return _ZEROS
+    if high<=0: return f'none above 0, and the exponentials of the first row add up to {exp[0].sum():.3g}'
+    if low<0 or high>1: return _RAW
+    if ones(out.sum(1)): return _PROBS
+    return f'between 0 and 1, and the first row adds up to {out[0].sum():.3g}'
+
+def _other_than(good, model, x):
+    "The kind of numbers that `model` returns, if it is none of `good`, and when; '' if it is."
+    training,evaluation = (_kind(_outputs(model, x, o)) for o in (True,False))
+    if training==evaluation: return '' if training in good else training
+    if training not in good: return f'in training, {training}'
+    return '' if evaluation in good else f'in evaluation, {evaluation}'
+
+# %% ../../nbs/tools/rules.ipynb #a3rd1004
+@rule('End forward in F.log_softmax(x, dim=1) or the model in nn.LogSoftmax(dim=1), and nothing after it: dim=1, so '
+      'that the ten numbers of an image add up, and the logarithm, since the loss is nll_loss. Raw scores are right '
+      'where the loss is CrossEntropyLoss: check with --logits.', needs=_works)
+def log_probabilities(model, x, y, edition):
+    wrong = _other_than((_LOGS,), model, x)
+    return not wrong,wrong or 'they add up to 1'
+
+# %% ../../nbs/tools/rules.ipynb #a3rd2004
+@rule('CrossEntropyLoss has log_softmax in it: return the numbers of the last layer as they are, without softmax or '
+      'sigmoid.', needs=_works)
+def raw_scores(model, x, y, edition):
+    wrong = _other_than((_RAW,_LOGS,_ZEROS), model, x)  # a last layer may start at zero
+    return not wrong,wrong or _kind(_outputs(model, x))
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0005
-@rule(f'fewer than {PARAM_BUDGET:,}',
-      'print([(k, p.numel()) for k,p in model.named_parameters()]) shows where they are. A 3×3 convolution from '
-      'a to b channels has 9ab (and b more with a bias, which batch normalisation makes useless): save where a '
-      'and b are large, use 1×1 convolutions to get to fewer channels, and average pooling in place of a large '
-      'last layer.')
-def budget(model, x, y):
-    "It has fewer trainable parameters than the budget."
+@rule('print([(k, p.numel()) for k,p in model.named_parameters()]) shows where they are. A 3×3 convolution from a to '
+      'b channels has 9ab (and b more with a bias, which batch normalisation makes useless): save where a and b are '
+      'large, use 1×1 convolutions to get to fewer channels, and average pooling in place of a large last layer.')
+def budget(model, x, y, edition):
     n = count_params(model)
-    return n<PARAM_BUDGET,f'{n:,} parameters'
+    return n<edition.budget,f'{n:,} parameters'
 
 # %% ../../nbs/tools/rules.ipynb #54c4e803
 class _Record(TorchDispatchMode):
@@ -194,72 +213,94 @@ class _Record(TorchDispatchMode):
         self.done = []
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **kwargs or {})
-        self.done.append((func.overloadpacket.__name__, [o for o in args if isinstance(o, torch.Tensor)], out))
+        self.done.append((func.overloadpacket.__name__, args, out[0] if isinstance(out, tuple) else out))
         return out
 
 def operations(
     model,
-    x       # images
-)->list:    # (name, input tensors, output)
-    "The tensor operations that `model` carries out on `x` in evaluation, in order."
-    with _Record() as record: _outputs(model, x)
+    x,      # images
+    training:bool=False # in training, or in evaluation?
+)->list:    # (name, arguments, output, of several the first)
+    "The tensor operations that `model` carries out on `x`, in order."
+    with _Record() as record: _outputs(model, x, training)
     return record.done
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0032
-def _maps_in(out, n):
-    "(channels, places) of feature maps for `n` images; nothing if `out` is something else."
-    out = out[0] if isinstance(out, tuple) else out  # pooling gives the places of the maxima, too
-    if getattr(out, 'ndim', 0)!=4 or len(out)!=n: return set()
-    c,places = out.shape[1],out.shape[2]*out.shape[3]
-    return {(c,places)} if places>1 else set()
+def _is_map(o, n):
+    "Is `o` feature maps for `n` images, with more than one place?"
+    return isinstance(o, torch.Tensor) and o.ndim==4 and len(o)==n and o.shape[2]*o.shape[3]>1
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0006
-@rule('convolutions, and no fully connected layer that sees more than the pooled channels',
-      'Pool rows and columns away before the last layer, nn.AdaptiveAvgPool2d(1), or let a convolution be the '
+@rule('Pool rows and columns away before the last layer, nn.AdaptiveAvgPool2d(1), or let a convolution be the '
       'classifier; then a layer that is left sees the channels only.', needs=_works)
-def convolutional(model, x, y):
-    "It is made of convolutions, without a fully connected layer over pixels."
-    n,convs,maps = 3,0,{(1,IMAGE_SIZE**2)}  # maps: (channels, places) of what has rows and columns
-    for name,inputs,out in operations(model, x[:n]):
+def convolutional(model, x, y, edition):
+    n,convs,maps = 8,0,[(1,IMAGE_SIZE**2)]  # maps: (channels, places)
+    for name,args,out in operations(model, x[:n]):
         convs += name=='convolution'
-        if name in ('mm','addmm') or name in ('bmm','baddbmm') and len(inputs[-1])==1:  # others: attention
-            k = inputs[-2].shape[-1]
-            rows = inputs[-2].numel()//k
-            for c,places in maps:
+        if name in ('mm','addmm') or name in ('bmm','baddbmm') and len(args[-1])==1:  # others: attention
+            k = args[-2].shape[-1]
+            rows = args[-2].numel()//k
+            for c,places in reversed(maps):  # the latest is what was flattened
                 if (rows,k)==(n,c*places) or (rows,k)==(n*c,places) and c!=places:
-                    return False,f'a fully connected layer over {k} values of {places} pixels'
-        maps |= _maps_in(out, n)
+                    where = f'{places} pixels' + f' in {c} channels'*(c>1)
+                    return False,f'a fully connected layer over {k} values of {where}'
+        if _is_map(out, n): maps.append((out.shape[1], out.shape[2]*out.shape[3]))
     return convs>0,f'{convs} convolution{"s"*(convs!=1)}'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0007
-@rule('at least one',
-      'Put nn.BatchNorm2d(channels) after each convolution but the last: training is faster, and bears a higher '
+@rule('Put nn.BatchNorm2d(channels) after each convolution but the last: training is faster, and bears a higher '
       'learning rate.', needs=_works)
-def batch_normalisation(model, x, y):
-    "It uses batch normalisation."
-    n = sum('batch_norm' in name for name,*_ in operations(model, x[:2]))
+def batch_normalisation(model, x, y, edition):
+    n = sum('batch_norm' in name for name,*_ in operations(model, x[:8]))
     return n>0,f'{n} layer{"s"*(n!=1)}' if n else 'none'
 
+# %% ../../nbs/tools/rules.ipynb #a3rd1007
+def _memory(o):
+    "Where a tensor's numbers are: the same for a parameter and for a view of it."
+    return o.untyped_storage().data_ptr()
+
+@rule('nn.Conv2d(…, bias=False): batch normalisation has a bias of its own.', needs=_works)
+def bias_before_norm(model, x, y, edition):
+    names = {_memory(p): k for k,p in model.named_parameters()}
+    found,fresh = [],{}  # fresh: the bias that was added last to what is there
+    for name,args,out in operations(model, x[:8], training=True):
+        if 'batch_norm' in name: found.append(fresh.get(_memory(args[0])))
+        if name=='view' or not isinstance(out, torch.Tensor): continue
+        fresh[_memory(out)] = names.get(_memory(args[2])) if name=='convolution' and args[2] is not None else None
+    found = list(filter(None, found))
+    return not found,f'`{found[0]}`' + f' and {len(found)-1} more'*(len(found)>1) if found else 'none'
+
 # %% ../../nbs/tools/rules.ipynb #a3rd0008
-@rule('an average over all rows and columns',
-      'nn.AdaptiveAvgPool2d(1), or x.mean((2,3)), makes one number of each channel, without a parameter.',
-      needs=_works, required=False)
-def global_average_pooling(model, x, y):
-    "It averages whole channels (where the assignment asks for it)."
-    n,maps = 2,set()
-    for name,inputs,out in operations(model, x[:n]):
-        if name in ('mean','sum','avg_pool2d','_adaptive_avg_pool2d'):
-            for c,places in maps:
-                if c>1 and inputs[0].numel()==n*c*places and out.numel()==n*c: return True,f'{places} places to 1'
-        maps |= _maps_in(out, n)
-    return False,'none'
+def _channel_means(out, n, sizes):
+    "The means (N, channels) of a map, or of one of the `sizes` before with its places in a row; else None."
+    if _is_map(out, n): return out.mean((2,3))
+    if out.ndim!=3: return None
+    return next((out.mean(d) for d in (1,2) if (out.shape[3-d],out.shape[d]) in sizes), None)
+
+@rule('One average over all rows and columns, nn.AdaptiveAvgPool2d(1) or x.mean((2,3)), makes one number of each '
+      'channel. A window that is smaller than the map leaves places out; and of a map that is 1×1 already, there is '
+      'nothing to average: pool before the layer that makes it so.', needs=_works)
+def global_average_pooling(model, x, y, edition):
+    n,sizes,means,found = 8,set(),[],'none'
+    for name,args,out in operations(model, x[:n]):
+        if not isinstance(out, torch.Tensor) or not out.is_floating_point(): continue
+        for places,mean in means:
+            if out.numel()==mean.numel() and (out.flatten()-mean.flatten()).abs().max()<=1e-4*mean.abs().max():
+                return True,f'{places} places to 1'
+        if name in ('mean','avg_pool2d','_adaptive_avg_pool2d') and args[0].ndim==4 and out.numel()==n*args[0].shape[1]:
+            h,w = args[0].shape[2:]
+            if h*w==1: found = 'the map is already 1×1'
+            elif name=='avg_pool2d': found = f'averages {args[1][0]*args[1][1]} of {h*w} places'
+        mean = _channel_means(out, n, sizes)
+        if mean is None or mean.shape[1]==1: continue
+        sizes.add((mean.shape[1], out[0].numel()//mean.shape[1]))
+        means.append((out[0].numel()//mean.shape[1], mean))
+    return False,found
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0009
-@rule('the same numbers each time',
-      'Something is random or remembers: F.dropout needs training=self.training (nn.Dropout knows by itself), '
-      'and forward must not change attributes or buffers in evaluation.', needs=_works)
-def deterministic(model, x, y):
-    "In evaluation, the same images give the same answers, and nothing in the model changes."
+@rule('Something is random or remembers: F.dropout needs training=self.training (nn.Dropout knows by itself), and '
+      'forward must not change attributes or buffers in evaluation.', needs=_works)
+def deterministic(model, x, y, edition):
     model.eval()
     before = {k: v.clone() for k,v in model.state_dict().items()}
     first = _outputs(model, x)
@@ -269,11 +310,9 @@ def deterministic(model, x, y):
     return not changed,f'{changed[0]} changes in evaluation' if changed else 'the same numbers'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0010
-@rule('the images as they were',
-      'An operation in forward changes its input in place: x -= … and x.sub_(…) do, x = x - … does not; '
+@rule('An operation in forward changes its input in place: x -= … and x.sub_(…) do, x = x - … does not; '
       'nn.ReLU(inplace=True) must not come first.', needs=_works)
-def leaves_images_alone(model, x, y):
-    "It does not change the images that it is given."
+def leaves_images_alone(model, x, y, edition):
     for training in (True,False):
         given = x.clone()
         model.train(training)
@@ -282,26 +321,51 @@ def leaves_images_alone(model, x, y):
     return True,'as they were'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0011
-@rule('the same numbers alone and in a batch',
-      'In evaluation nothing may be computed over the batch (dim 0): batch normalisation needs its running '
+@rule('In evaluation nothing may be computed over the batch (dim 0): batch normalisation needs its running '
       'statistics (track_running_stats=True), and softmax is over dim=1.', needs=(*_works,'deterministic'))
-def ignores_neighbours(model, x, y):
-    "In evaluation, the answer for an image does not depend on the others in the batch."
+def ignores_neighbours(model, x, y, edition):
     together = _outputs(model, x)
-    for i in range(5):
-        off = (_outputs(model, x[i:i+1])-together[i]).abs().max()
-        if off>1e-3: return False,f'off by {off:.2g} for an image alone'
+    for i in range(0, len(x), 8):
+        off = (_outputs(model, x[i:i+8])-together[i:i+8]).abs().max()
+        if off>1e-3: return False,f'off by {off:.2g} in a smaller batch'
     return True,'the same numbers'
 
+# %% ../../nbs/tools/rules.ipynb #a3rd1012
+def _unused(model, x):
+    "The names of layers and parameters that take no part in training or evaluation; of a layer with parts, its own."
+    called,read,names = set(),set(),[]
+    for o in model.modules(): o.register_forward_pre_hook(lambda o,_: called.add(o))
+    for training in (True,False):
+        for _,args,_ in operations(model, x[:8], training):
+            read |= {_memory(o) for o in tree_leaves(args) if isinstance(o, torch.Tensor)}
+    def used(o):
+        if isinstance(o, torch.Tensor): return _memory(o) in read
+        parts = [*o.modules(), *o.parameters()]
+        return any(used(p) if isinstance(p, torch.Tensor) else p in called or 'Loss' in type(p).__name__ for p in parts)
+    for k,o in [*model.named_modules(), *model.named_parameters()]:
+        if not used(o) and not any(k.startswith(f'{n}.') for n in names): names.append(k)
+    return names
+
+@rule('A layer that is made and not used costs its parameters, and tells a reader what is not so; or was it meant to '
+      'be used?', needs=_works)
+def unused_layers(model, x, y, edition):
+    names = _unused(model, x)
+    if not names: return True,'none'
+    if len(names)==1: return False,f'`{names[0]}` is never used in forward: delete it'
+    return False,f'`{names[0]}` and {len(names)-1} more are never used in forward: delete them'
+
 # %% ../../nbs/tools/rules.ipynb #a3ru0040
+def _loss(out, y):
+    return F.cross_entropy(out.clamp(min=1e-8).log() if _kind(out)==_PROBS else out, y)
+
 def _gradient_states(model, x, y, trained):
     "What gradient each parameter in `trained` has had after a few steps, by its name; empty if the loss has none."
     opt,state = torch.optim.Adam(trained.values(), lr=0.01),dict.fromkeys(trained, 'none')
     for _ in range(4):  # what starts at zero may keep others from having one in the first step
-        out = _outputs(model, x, training=True)
-        if not out.requires_grad: return {}
+        loss = _loss(_outputs(model, x, training=True), y)
+        if not loss.requires_grad: return {}
         opt.zero_grad()
-        (-out[range(len(y)),y].mean()).backward()
+        loss.backward()
         for k,p in trained.items():
             if p.grad is None: continue
             if not p.grad.isfinite().all(): return {k: 'NaN or infinite'}
@@ -310,16 +374,15 @@ def _gradient_states(model, x, y, trained):
     return state
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0012
-@rule('all, and not only zeros',
-      'A parameter without a gradient is not used in forward, or stands behind .detach(), .data, .item() or '
-      'torch.no_grad(); one whose gradient is zero stands before a ReLU that is never active, or before a '
-      'multiplication by 0. Layers kept in a Python list are not seen: use nn.ModuleList.', needs=_works)
-def gradients(model, x, y):
-    "The loss has a gradient for every parameter."
-    known = {id(p) for p in model.parameters()}
-    used = [o for _,inputs,_ in operations(model, x[:2]) for o in inputs if isinstance(o, torch.nn.Parameter)]
-    if any(id(o) not in known for o in used): return False,'a layer is used that is not registered as part of the model'
-    trained = {k: p for k,p in model.named_parameters() if p.requires_grad}
+@rule('A parameter without a gradient stands behind .detach(), .data, .item() or torch.no_grad(); one whose gradient '
+      'is zero stands before a ReLU that is never active, or before a multiplication by 0. Layers kept in a Python '
+      'list are not seen: use nn.ModuleList.', needs=_works)
+def gradients(model, x, y, edition):
+    known = {_memory(p) for p in model.parameters()}
+    met = [o for _,args,_ in operations(model, x[:8]) for o in tree_leaves(args) if isinstance(o, torch.nn.Parameter)]
+    if any(_memory(o) not in known for o in met): return False,'a layer is used that is not a registered part of the model'
+    unused = tuple(f'{o}.' for o in _unused(model, x))
+    trained = {k: p for k,p in model.named_parameters() if p.requires_grad and not f'{k}.'.startswith(unused)}
     if not trained: return False,'no trainable parameters'
     state = _gradient_states(model, x, y, trained)
     if not state: return False,'none at all'
@@ -329,14 +392,12 @@ def gradients(model, x, y):
     return True,f'all {len(trained)} have one'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0013
-@rule(f'at least {DIGIT_SIZE}×{DIGIT_SIZE} pixels',
-      'A 3×3 convolution adds 2 pixels to what one output sees, one after a pooling by 2 adds 4: add layers or '
+@rule('A 3×3 convolution adds 2 pixels to what one output sees, one after a pooling by 2 adds 4: add layers or '
       'pooling until it is enough, and crop nothing away.', needs=(*_works,'deterministic','gradients'))
-def receptive_field(model, x, y):
-    "What it says depends on a field at least as large as the digit."
+def receptive_field(model, x, y, edition):
     with torch.no_grad():
         for p in model.parameters(): p.add_(0.01*torch.randn_like(p))  # a layer may start at zero
-    x = x[:CLASSES]
+    x = x[:8]
     before,sides = _outputs(model, x),[]
     for dim in (2,3):
         seen = []
@@ -350,21 +411,22 @@ def receptive_field(model, x, y):
     return min(h,w)>=DIGIT_SIZE,f'{h}×{w} pixels'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0014
-@rule('a loss below 0.5 within 300 steps',
-      'Forty images by heart is little: a loss that stays at 2.3 says that nothing is learned (is the model too '
-      'small? is something detached?); one that stays at 1.46 or above, that softmax comes twice; and dropout '
-      'must be moderate.', needs=(*_works,'log_probabilities','gradients'))
-def overfits_one_batch(model, x, y):
-    "It can learn forty images by heart."
-    opt,best = torch.optim.Adam(model.parameters(), lr=0.01),float('inf')
-    for step in range(300):
-        loss = -_outputs(model, x, training=True)[range(len(y)),y].mean()
-        best = min(best, loss.item())
-        if best<0.5: return True,f'{best:.2f} after {step} steps'
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
-    return False,f'{best:.2f} after 300 steps'
+@rule('Forty images by heart is little: a loss that stays at 2.3 says that nothing is learned (is the model too '
+      'small? is something detached?); one that stays at 1.46 or above, that softmax comes twice; and dropout must '
+      'be moderate.', needs=(*_works,'gradients'))
+def overfits_one_batch(model, x, y, edition):
+    start,best = copy.deepcopy(model.state_dict()),float('inf')
+    for lr in (0.01,0.002):
+        model.load_state_dict(start)
+        opt = torch.optim.Adam(model.parameters(), lr=lr)
+        for step in range(300):
+            loss = _loss(_outputs(model, x, training=True), y)
+            best = min(best, loss.item())
+            if best<0.5: return True,f'{best:.2f} after {step} steps'
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+    return False,f'{best:.2f} after 300 steps, with two learning rates'
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0060
 def _unjudged(run, name):
@@ -377,57 +439,42 @@ def _unjudged(run, name):
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0061
 def check_run(
-    run,               # a `Run`
-    name:str|None=None # of the model that it should be of
-)->list: # of `Finding`
+    run,                # a `Run`
+    name:str|None=None, # of the model that it should be of
+    edition:Edition=EDITIONS['mnist_kit'] # the numbers to meet
+)->list:                # of `Finding`
     "What the rules find on a training run."
-    rules,why = [o for o in RULES.values() if o.of=='run'],_unjudged(run, name)
-    if not why: return [apply_rule(o, [], run) for o in rules]
-    return [Finding(o.name, o.sentence, None, f'not checked: {why}', o.expected, required=o.required) for o in rules]
+    expected = [o for o in expected_findings(edition=edition, run=True).values() if o.rule in RULES]
+    why = _unjudged(run, name)
+    if why: return [replace(o, found=f'not checked: {why}') for o in expected]
+    return [apply_rule(o, [], run, edition) for o in expected]
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0015
-_TARGET = f'at least {pct(TARGET_ACC)}'
-
-@rule(_TARGET,
-      'What the three lessons show: augmentation, the one-cycle policy, weight decay, more channels while the '
-      'image is still large, and only light dropout; the lesson 4_key_learnings tells what each was seen to '
-      'bring.', of='run')
-def target(run):
-    "After the last epoch, so many of the test images are right."
-    return run.accuracy>=TARGET_ACC,pct(run.accuracy)
+@rule('What the three lessons show: augmentation, the one-cycle policy, weight decay, more channels while the image '
+      'is still large, and only light dropout; the lesson 4_key_learnings tells what each was seen to bring.')
+def target(run, edition): return run.accuracy>=edition.target,pct(run.accuracy)
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0016
-@rule(f'at most {MODEL3.recipe.epochs}',
-      'A one-cycle that is squeezed into fewer epochs loses little: fit_recipe(epochs=20).', of='run')
-def epochs(run):
-    "It was trained for no more epochs than the assignment allows."
-    return len(run.rows)<=MODEL3.recipe.epochs,str(len(run.rows))
+@rule('A one-cycle that is squeezed into fewer epochs loses little: give fit_recipe the number that is allowed.')
+def epochs(run, edition): return len(run.rows)<=edition.epochs,str(len(run.rows))
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0017
-@rule(f'{_TARGET} in each',
-      'Accuracy that jumps from epoch to epoch means that the learning rate is still high at the end: let the '
-      'one-cycle end.', of='run', required=False)
-def last_three_epochs(run):
-    "It is there in each of the last three epochs."
+@rule('Accuracy that jumps from epoch to epoch means that the learning rate is still high at the end: let the '
+      'one-cycle end.')
+def last_three_epochs(run, edition):
     accs = [o['valid_accuracy'] for o in run.rows[-3:]]
-    return len(accs)==3 and min(accs)>=TARGET_ACC,', '.join(map(pct, accs))
+    return len(accs)==3 and min(accs)>=edition.target,', '.join(map(pct, accs))
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0018
-@rule(f'{_TARGET} by epoch {MODEL3.reported.epochs}',
-      'A one-cycle of 15 epochs has its low learning rates, which bring the last tenths, by then: '
-      'fit_recipe(epochs=15).', of='run', required=False)
-def stretch(run):
-    "It is there sooner than it must be."
-    there = [o['epoch'] for o in run.rows if o['valid_accuracy']>=TARGET_ACC]
-    return bool(there) and there[0]<=MODEL3.reported.epochs,f'first in epoch {there[0]}' if there else 'in no epoch'
+@rule('A shorter one-cycle has its low learning rates, which bring the last tenths, by then: give fit_recipe so many '
+      'epochs.')
+def stretch(run, edition):
+    there = [o['epoch'] for o in run.rows if o['valid_accuracy']>=edition.target]
+    return bool(there) and there[0]<=edition.stretch,f'first in epoch {there[0]}' if there else 'in no epoch'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0019
-_overfit = MODEL1.reported.train_acc-MODEL1.reported.test_acc
-
-@rule(f'less than {100*_overfit:.2f} percentage points',
-      'The model knows its training images better than it should: augmentation, dropout or fewer parameters in '
-      'the last layers.', of='run', required=False)
-def train_test_gap(run):
-    "It overfits less than the assignment's baseline."
+@rule('The model knows its training images better than it should: augmentation, dropout or fewer parameters in the '
+      'last layers.')
+def train_test_gap(run, edition):
     gap = run.rows[-1]['train_accuracy']-run.accuracy
-    return gap<_overfit,f'{100*gap:.2f} percentage points'
+    return gap<MODEL1.reported.train_acc-MODEL1.reported.test_acc,f'{100*gap:.2f} percentage points'
