@@ -67,7 +67,7 @@ class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
         top = name.partition('.')[0]
         if top not in _SHOWS: return None
-        self.used[top] = True
+        self.used |= {top: True} if top!='google' else {}  # google.colab: there is nothing to install
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
     def create_module(self, spec): return _StandIn(spec.name)
     def exec_module(self, module): pass
@@ -83,12 +83,12 @@ def _cells(path):
     cells = [o for o in json.loads(Path(path).read_bytes())['cells'] if o['cell_type']=='code']
     return [(f' in cell {i}', ''.join(o['source'])) for i,o in enumerate(cells, 1)]
 
-def _statements(source):
+def _statements(source, where=''):
     "The statements in a cell, without shell lines and magics. Raises `SyntaxError`."
-    try: return ast.parse(source).body
+    try: return ast.parse(source, where).body
     except SyntaxError: pass
     if re.match(r'\s*%%(?!time|capture|writefile)', source): return []  # in another language
-    return ast.parse(_MAGIC.sub(r'\1pass', source)).body
+    return ast.parse(_MAGIC.sub(r'\1pass', source), where).body
 
 def _defines(node):
     "Is a statement an import, a definition or a constant?"
@@ -128,10 +128,10 @@ def _take(module, path, patience):
             with _at_most(patience): return f()
         except BaseException as e:
             memory_or(e)
-            failed.append((e, where))
+            failed.append((e, '' if isinstance(e, SyntaxError) else where))  # which says it itself
     def run(node): exec(compile(ast.Module([*futures, node], []), path, 'exec'), vars(module))
     for where,source in _cells(path):
-        for node in attempt(where, partial(_statements, source)) or []:
+        for node in attempt(where, partial(_statements, source, where.removeprefix(' in ') or path)) or []:
             if isinstance(node, ast.ImportFrom) and node.module=='__future__': futures.append(node)
             elif _defines(node): attempt(where, partial(run, node))
     return failed
@@ -221,8 +221,9 @@ def _pick(module, name, args, root):
 def _whole_file(failed, standing_in, path):
     "What is to be said about what could not be taken."
     if not (failed or standing_in): return replace(WHOLE_FILE, holds=True, found='all of it')
-    words = [f'{describe_error(e, path)}{where}' for e,where in failed[:3]] + [f'and {len(failed)-3} more']*(len(failed)>3)
-    hints = list(dict.fromkeys(_hint(e, path) for e,_ in failed[:3]))
+    words = list(dict.fromkeys(f'{describe_error(e, path)}{where}' for e,where in failed))
+    hints = list(dict.fromkeys(_hint(e, path) for e,_ in failed))[:3]
+    if len(words)>3: words[3:] = [f'and {len(words)-3} more']
     if standing_in:
         names = ', '.join(standing_in)
         words.append(f'{names}: not installed, and the check goes on without')
@@ -258,8 +259,10 @@ def check_file(
             with _at_most(patience): _make(cls, args)
         except BaseException as e:
             memory_or(e)
-            raise LoadError(describe_error(e, path), 'Net() must work: give each argument of __init__ a default, or name '
-                            'it with them, student.py:Net(0.05); and call super().__init__() first.') from e
+            hint = 'Net() must work: give each argument of __init__ a default, or name it with them, student.py:Net(0.05); ' \
+                   'and call super().__init__() first.'
+            if failed and isinstance(e, NameError): hint = _hint(failed[0][0], path)  # what is missing was left out
+            raise LoadError(describe_error(e, path), hint) from e
     except LoadError as e: found(replace(LOADS, holds=False, found=str(e), hint=e.hint))
     else: found(replace(LOADS, holds=True, found=f'class {cls.__name__}{word}'))
     if path is not None and (failed or findings[0].holds): found(_whole_file(failed, standing_in, path))
