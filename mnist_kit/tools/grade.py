@@ -38,10 +38,11 @@ def read_args(
     "Arguments that are literals. Raises `InputError`."
     try:
         call = ast.parse(f'f({text})', mode='eval').body
-        return dict(args=[ast.literal_eval(o) for o in call.args],
-                    kwargs={o.arg: ast.literal_eval(o.value) for o in call.keywords})
-    except (ValueError, SyntaxError, AttributeError, TypeError, RecursionError):
-        raise InputError(f'arguments {text!r}: expected numbers, strings, lists and the like, such as 0.05') from None
+        found = [ast.literal_eval(o) for o in call.args],{o.arg: ast.literal_eval(o.value) for o in call.keywords}
+    except (ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError): call = found = None
+    expect(found and isinstance(call.func, ast.Name) and None not in found[1], f'arguments {text[:50]!r}',
+           'numbers, strings, lists and the like, such as 0.05')
+    return dict(args=found[0], kwargs=found[1])
 
 def split_name(
     what:str # 'student.py', 'student.py:Net', 'student.ipynb:Net(0.05)', or 'model1', 'model2' or 'model3'
@@ -275,12 +276,13 @@ def _report(sub, out, expected, memory, timeout):
                   _last(out.notes, 'run'), out.printed, model, _last(out.notes, 'others', []))
 
 # %% ../../nbs/tools/grade.ipynb #9ade0018
-def _fingerprint(sub, **options):
+def _fingerprint(sub, threads=None, **options):
     "A text that is another one if what is handed in, or what is asked of it, is another."
     path = Path(sub.path or '.')
-    near = path.parent.glob('*.py') if sub.path and path.is_file() else []
-    files = {o for o in near if sub.root or re.search(rf'\b{re.escape(o.stem)}\b', path.read_text(errors='replace'))} | {path}
-    if sub.root or path.is_dir(): files |= {o for o in Path(sub.root or path).rglob('*') if o.suffix in ('.py','.ipynb')}
+    files = {o for o in Path(sub.root or path).rglob('*') if o.suffix in ('.py','.ipynb')} if sub.root or path.is_dir() else {path}
+    if files=={path} and path.is_file():  # what else is in its folder is other students', except what it names
+        text = path.read_text(errors='replace')
+        files |= {o for o in path.parent.glob('*.py') if re.search(rf'\b{re.escape(o.stem)}\b', text)}
     content = [(str(o), hashlib.sha256(o.read_bytes()).hexdigest()) for o in sorted(files) if o.is_file()]
     return hashlib.sha256(repr((content, sub, options, versions())).encode(errors='backslashreplace')).hexdigest()
 
@@ -309,9 +311,9 @@ def check_all(
         try:
             sub = split_name(subs[i]) if isinstance(subs[i], str) else subs[i]
             key = _fingerprint(sub, **kwargs)
-            if key not in kept: found = _each_model(sub, started=started, **kwargs)
-            else: return [Report(**o|dict(findings=[Finding(**f) for f in o['findings']])) for o in kept[key]]
-            if all(o.finished for o in found): kept[key] = [asdict(o) for o in found]
+            if key in kept: return [Report(**o|dict(findings=[Finding(**f) for f in o['findings']])) for o in kept[key]]
+            found = _each_model(sub, started=started, **kwargs)
+            if all(o.finished for o in found) and not kwargs.get('run'): kept[key] = [asdict(o) for o in found]
             return found
         except Exception as e: return [_failed(subs[i], describe_error(e), **kwargs)]
     pool = ThreadPoolExecutor(jobs)
@@ -340,9 +342,11 @@ def class_line(
 )->str:
     "One line for one submission."
     mark = '✓' if report.holds else '✗'
-    return (f'{mark} {report.title}: {report.score} required rules, {report.seconds:.0f} s'
-            + (f"; not: {', '.join(report.failed).replace('_', ' ')}" if report.failed else '')
-            + (f'; {report.unchecked} not checked' if report.unchecked else ''))
+    return f'{mark} {report.title}: {_what_holds(report)}, {report.seconds:.0f} s'
+
+def _what_holds(r):
+    return (f'{r.score} required rules' + (f"; not: {', '.join(r.failed).replace('_', ' ')}" if r.failed else '')
+            + (f'; {r.unchecked} not checked' if r.unchecked else ''))
 
 def rule_lines(
     reports:list # of `Report`
@@ -431,11 +435,11 @@ def write_html(
     "A page for a class: who is there, what the class should hear of, and what was found about each."
     e,good = html.escape,sum(r.holds for r in reports)
     names = [f'<li class="{_MARK[r.holds]}"><b>{"✓" if r.holds else "✗"}</b><a href="#s{i}">{e(r.title)}</a> '
-             f'<small>{r.score} required rules</small></li>' for i,r in enumerate(reports)]
-    sections = [f'<section id="s{i}"><h2>{e(r.title)}</h2><p>{r.score} required rules hold</p>'
+             f'<small>{_what_holds(r)}</small></li>' for i,r in enumerate(reports)]
+    sections = [f'<section id="s{i}"><h2>{e(r.title)}</h2><p>{_what_holds(r)}</p>'
                 f'<ul>{"".join(map(_item, r.findings))}</ul></section>' for i,r in enumerate(reports)]
-    about = (f'{good} of {len(reports)} hold all required rules of the edition “{e(edition.name)}”: '
-             f'fewer than {edition.budget:,} parameters, {pct(edition.target)}, {edition.epochs} epochs.')
+    about = (f'{good} of {len(reports)} hold all required rules of the edition “{e(edition.name)}”: fewer than '
+             f'{edition.budget:,} parameters, {pct(edition.target)} of the test images within {edition.epochs} epochs.')
     rules = ''.join(f'<li>{e(o)}</li>' for o in rule_lines(reports))
     page = _PAGE.substitute(title=f'{len(reports)} models', about=about, names=''.join(names), rules=rules,
                             sections=''.join(sections))
