@@ -88,19 +88,19 @@ def _of_class(folder):
     return found
 
 def find_submissions(
-    whats:list,         # of what `split_name` takes, folders, and patterns such as '*.py:Net'
+    whats:list,         # what `split_name` takes, folders, and patterns such as '*.py:Net'
     name:str|None=None, # of a class, for all that name none
     args:str|None=None  # of the class, for all that need some, see `read_args`
 )->list:                # of `Submission`, each once
     "All that is handed in. Raises `InputError`."
     found = []
-    for what in whats:
-        path,sep,rest = what.rpartition(':') if re.search(r'[*?\]]?\.(py|ipynb):', what) else (what,'','')
+    for what in map(str, whats):
+        path,named = re.fullmatch(r'(.*?)(:\w+(?:\(.*\))?)?', what, re.S).groups('')
         if Path(what).is_dir(): found += _of_class(what)
         elif re.search(r'[*?[]', path) and not Path(path).exists():
             hits = sorted(glob(path, recursive=True))
             expect(hits, f'pattern {what!r}', 'one that files match')
-            for o in hits: found += _of_class(o) if Path(o).is_dir() else [split_name(o+sep+rest)]
+            for o in hits: found += _of_class(o) if Path(o).is_dir() else [split_name(o+named)]
         else: found.append(split_name(what))
     twice = {k for k,n in Counter(o.what for o in {o.path: o for o in found}.values()).items() if n>1}
     more = dict(read_args(args), where_it_fits=True) if args else {}
@@ -342,7 +342,7 @@ def class_line(
 )->str:
     "One line for one submission."
     mark = '✓' if report.holds else '✗'
-    return f'{mark} {report.title}: {_what_holds(report)}, {report.seconds:.0f} s'
+    return f'{mark} {report.title}, {report.seconds:.0f} s: {_what_holds(report)}'
 
 def _what_holds(r):
     return (f'{r.score} required rules' + (f"; not: {', '.join(r.failed).replace('_', ' ')}" if r.failed else '')
