@@ -61,16 +61,15 @@ def split_name(
 _NETWORK = re.compile(rb'class\s+\w+\s*\([^)]*(?:Module|Sequential)')
 _ASIDE = {'__pycache__','__MACOSX','venv','env','site-packages','node_modules'}
 
-def _networks_in(folder):
-    "The files below `folder` that define a network."
+def _files_below(folder, kinds=('.py','.ipynb')):
+    "The files below a folder that somebody wrote."
     def may(path): return not any(o in _ASIDE or o.startswith('.') for o in path.relative_to(folder).parts)
-    files = [o for o in sorted(folder.rglob('*')) if o.suffix in ('.py','.ipynb') and may(o) and o.is_file()]
-    return [o for o in files if o.stat().st_size<2**25 and _NETWORK.search(o.read_bytes())]
+    return [o for o in sorted(folder.rglob('*')) if o.name.endswith(kinds) and may(o) and o.is_file()]
 
 def _of_student(folder):
-    "The submissions of one student, in a folder."
+    "The submissions of one student, in a folder: the files that define a network, or the folder if there is none."
     name = re.sub(r'_\d+_assignsubmission_\w*$', '', folder.name)  # Moodle's
-    files = _networks_in(folder)
+    files = [o for o in _files_below(folder) if o.stat().st_size<2**25 and _NETWORK.search(o.read_bytes())]
     if not files: return [Submission(name, str(folder))]
     return [Submission(name if len(files)==1 else f'{name}/{o.relative_to(folder).as_posix()}', str(o), root=str(folder))
             for o in files]
@@ -219,14 +218,17 @@ def _fill(expected, notes, why):
     told = {o['rule']: o['changes'] for o in notes if 'rule' in o}
     return [replace(o, **told[k]) if k in told else replace(o, found=f'not checked{why}') for k,o in expected.items()]
 
+def _unloaded(what, expected, found, hint):
+    "The report on what could not be started."
+    told = dict(rule='loads', changes=dict(holds=False, found=visible(found), hint=visible(hint)))
+    return Report(visible(what), [*_fill(expected, [told], ': there is no model'), _FINISHES, _QUIET])
+
 def _of_folder(sub, expected):
     "The report on a folder without a network."
-    names = [o.name for o in Path(sub.path).rglob('*') if o.is_file()]
+    names = [o.name for o in _files_below(Path(sub.path), '')]
     zips = [o for o in names if o.endswith(('.zip','.tar','.gz','.rar','.7z'))]
-    hint = f'Unpack {visible(zips[0])}.' if zips else 'Hand in the file with the class that inherits from nn.Module.'
-    found = f'no class of nn.Module in {len(names)} file{"s"*(len(names)!=1)}'
-    told = dict(rule='loads', changes=dict(holds=False, found=found, hint=hint))
-    return Report(visible(sub.what), [*_fill(expected, [told], ': there is no model'), _FINISHES, _QUIET])
+    hint = f'Unpack {zips[0]}.' if zips else 'Hand in the file with the class that inherits from nn.Module.'
+    return _unloaded(sub.what, expected, f'no class of nn.Module in {len(names)} file{"s"*(len(names)!=1)}', hint)
 
 # %% ../../nbs/tools/grade.ipynb #e4decbd1
 def check_submission(
@@ -247,16 +249,16 @@ def check_submission(
     if sub.path is None: gap = gap or 'gap' in [o.name for o in SPECS[sub.name].stages]
     expected = _expected(sub.path, gap, run or train or sub.path is None, edition, logits)
     if sub.path and Path(sub.path).is_dir(): return _of_folder(sub, expected)
-    patience,train = (timeout or 60)/3,dict(train or {})
+    limit,train = timeout or (1800 if train else 60),dict(train or {})
     env = dict(MNIST_KIT_DATA=train.pop('data')) if train.get('data') else {}
     args = dict(path=sub.path and str(Path(sub.path).absolute()), name=sub.name, args=sub.args, root=sub.root, gap=gap,
                 run=run and str(Path(run).absolute()), train=train or None, threads=threads, edition=asdict(edition),
-                logits=logits, patience=patience)
+                logits=logits, patience=min(20, limit/3))
     runs = 'from mnist_kit import runs' if sub.path is None or run or train else 'runs = None'
     tell = _Teller(visible(sub.what), say, timeout) if train else None
     out = run_apart('judge(note, runs=runs, **args)', args, f'from mnist_kit.tools.submission import judge; {runs}',
-                    timeout or (1800 if train else 60), memory, heard=tell, started=started, env=env)
-    return _report(sub, out, expected, memory, tell and tell.limit or timeout or 60)
+                    limit, memory, heard=tell, started=started, env=env)
+    return _report(sub, out, expected, memory, tell and tell.limit or limit)
 
 # %% ../../nbs/tools/grade.ipynb #9ade0017
 def _expected(path, gap, run, edition, logits):
@@ -278,12 +280,12 @@ def _report(sub, out, expected, memory, timeout):
 # %% ../../nbs/tools/grade.ipynb #9ade0018
 def _fingerprint(sub, threads=None, **options):
     "A text that is another one if what is handed in, or what is asked of it, is another."
-    path = Path(sub.path or '.')
-    files = {o for o in Path(sub.root or path).rglob('*') if o.suffix in ('.py','.ipynb')} if sub.root or path.is_dir() else {path}
-    if files=={path} and path.is_file():  # what else is in its folder is other students', except what it names
+    path,files = Path(sub.path or ''),[]
+    if sub.root or sub.path and path.is_dir(): files = _files_below(Path(sub.root or path))
+    elif sub.path:  # what else is in its folder is other students', except what it names
         text = path.read_text(errors='replace')
-        files |= {o for o in path.parent.glob('*.py') if re.search(rf'\b{re.escape(o.stem)}\b', text)}
-    content = [(str(o), hashlib.sha256(o.read_bytes()).hexdigest()) for o in sorted(files) if o.is_file()]
+        files = [path, *(o for o in sorted(path.parent.glob('*.py')) if re.search(rf'\b{re.escape(o.stem)}\b', text))]
+    content = [(str(o), hashlib.sha256(o.read_bytes()).hexdigest()) for o in files if o.is_file()]
     return hashlib.sha256(repr((content, sub, options, versions())).encode(errors='backslashreplace')).hexdigest()
 
 def _each_model(sub, **kwargs):
@@ -332,9 +334,7 @@ def check_all(
 # %% ../../nbs/tools/grade.ipynb #9ade0019
 def _failed(what, error, gap=False, run=None, train=None, edition=EDITIONS['mnist_kit'], logits=False, **_):
     "The report on a submission that could not be checked, such as a file that is there no more."
-    expected = _expected('', gap, run or train, edition, logits)
-    found = dict(rule='loads', changes=dict(holds=False, found=visible(error), hint='Check it again.'))
-    return Report(visible(getattr(what, 'what', what)), [*_fill(expected, [found], ''), _FINISHES, _QUIET])
+    return _unloaded(getattr(what, 'what', what), _expected('', gap, run or train, edition, logits), error, 'Check it again.')
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0022
 def class_line(

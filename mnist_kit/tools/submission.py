@@ -73,15 +73,18 @@ class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module): pass
 
 # %% ../../nbs/tools/submission.ipynb #5b310013
-_MAGIC = re.compile(r'^(\s*)(?:[%!?].*|[\w.]+\?\??|\w+\s*=\s*[%!].*)$', re.M)
+_MAGIC = re.compile(r'^(\s*)(?:[%!?](?:.*\\\n)*.*|[\w.]+\?\??|\w+\s*=\s*[%!].*)$', re.M)
 _CALLS = """bool device dict float int is_available len list max min namedtuple Namespace partial range set
 SimpleNamespace str tuple""".split()  # what a constant may be made with
 
 def _cells(path):
     "(where it is, source) of each code cell; of a Python file, one."
     if not path.endswith('.ipynb'): return [('', Path(path).read_bytes().decode('utf-8-sig', 'replace'))]
-    cells = [o for o in json.loads(Path(path).read_bytes())['cells'] if o['cell_type']=='code']
-    return [(f' in cell {i}', ''.join(o['source'])) for i,o in enumerate(cells, 1)]
+    try:
+        cells = [o['source'] for o in json.loads(Path(path).read_bytes())['cells'] if o['cell_type']=='code']
+        return [(f' in cell {i}', ''.join(o)) for i,o in enumerate(cells, 1)]
+    except (ValueError, KeyError, TypeError) as e:
+        raise LoadError(f'no notebook: {describe_error(e)}', 'Open it in Jupyter, save it, and hand it in again.') from e
 
 def _statements(source, where=''):
     "The statements in a cell, without shell lines and magics. Raises `SyntaxError`."
@@ -123,17 +126,18 @@ def _at_most(
 def _take(module, path, patience):
     "Run in `module` what a file or notebook defines, one statement after the other; (what, where) it failed."
     futures,failed = [],[]
-    def attempt(where, f):
+    def attempt(where, f, constant=False):
         try:
             with _at_most(patience): return f()
         except BaseException as e:
             memory_or(e)
+            if constant and isinstance(e, NameError): return  # it needs what was left out
             failed.append((e, '' if isinstance(e, SyntaxError) else where))  # which says it itself
     def run(node): exec(compile(ast.Module([*futures, node], []), path, 'exec'), vars(module))
     for where,source in _cells(path):
         for node in attempt(where, partial(_statements, source, where.removeprefix(' in ') or path)) or []:
             if isinstance(node, ast.ImportFrom) and node.module=='__future__': futures.append(node)
-            elif _defines(node): attempt(where, partial(run, node))
+            elif _defines(node): attempt(where, partial(run, node), isinstance(node, ast.Assign))
     return failed
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0004
@@ -202,7 +206,7 @@ def _pick(module, name, args, root):
     named = {k: v for k,v in vars(module).items() if isinstance(v, type) and issubclass(v, nn.Module)}
     file = {k: getattr(sys.modules.get(v.__module__), '__file__', None) or '' for k,v in named.items()}
     own = {v: k for k,v in named.items() if v.__module__==module.__name__}  # each once
-    own = own or {v: k for k,v in named.items() if Path(file[k]).is_relative_to(root)}
+    own = own or {v: k for k,v in named.items() if Path(file[k]).is_relative_to(root) and 'site-packages' not in file[k]}
     classes = {k: v for v,k in own.items()}
     if name in named: return named[name],[],''
     there = ', '.join(classes) or 'no class of that kind'
@@ -313,7 +317,8 @@ def judge(
     if threads: torch.set_num_threads(threads)
     try:
         edition = Edition(**edition)
-        cls,_ = check_file(path, name, seen, args, tell=lambda k,o: note(dict(model=k, others=o)), edition=edition, logits=logits, **how)
+        def tell(model, others): note(dict(model=model, others=others))
+        cls,_ = check_file(path, name, seen, args, tell=tell, edition=edition, logits=logits, **how)
         if path is None and not (run or train): run = pretrained_folder(name)
         trained = []
         if run: trained = check_run(runs.read_run(run), name or cls and cls.__name__, edition=edition)
