@@ -132,12 +132,12 @@ def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **h
     from mnist_kit.sources import data_folder, load_source
     device_for(device)
     source = load_source(source)[0]  # once, and before anybody is checked: missing images are not a student's fault
-    data = os.path.abspath(os.path.expanduser(os.environ.get('MNIST_KIT_DATA') or data_folder())) if source=='mnist' else ''
+    data = str(Path(os.environ.get('MNIST_KIT_DATA') or data_folder()).expanduser().absolute()) if source=='mnist' else ''
     return dict(recipe=recipe, source=source, device=device, cwd=os.getcwd(), data=data, **how)
 
 # %% ../../nbs/tools/cli.ipynb #c11e0013
 def _tables(files, lines, edition, again):
-    """What to do with the reports so far, after each: write `files` (None, or the paths of a CSV, a JSON and an HTML file),
+    """What to do with the reports so far, after each: write `files` (a CSV, a JSON and an HTML file; each may be None)
     and print what is new; and what was found the last time."""
     from mnist_kit.tools.grade import class_line, write_csv, write_html, write_json
     csv,json,html = [o and Path(o).expanduser() for o in files]
@@ -175,7 +175,7 @@ def _verdict(reports):
 # %% ../../nbs/tools/cli.ipynb #baf0f6dc
 @call_parse
 def mnist_kit_check(
-    models:_several('student.py, student.ipynb, student.py:Net(0.05), a folder with one for each student, or model1', '+'),
+    models:_several('student.py, student.ipynb, student.py:Net(0.05), a folder with a folder for each, or model1', '+'),
     name:str=None,         # of the class, for all that name none; by default each that takes images
     args:str=None,         # of the class, for all that need some, such as 0.05
     edition:str='mnist_kit', # of the assignment, whose numbers are asked for; see EDITIONS in mnist_kit.spec

@@ -11,7 +11,7 @@ __all__ = ['PAGE', 'LOADS', 'WHOLE_FILE', 'REPORT_SCHEMA', 'Submission', 'read_a
 import ast, csv, hashlib, html, io, json, re, threading, time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from glob import glob
 from pathlib import Path
@@ -63,7 +63,7 @@ _ASIDE = {'__pycache__','__MACOSX','venv','env','site-packages','node_modules'}
 
 def _files_below(folder, kinds=('.py','.ipynb')):
     "The files below a folder that somebody wrote."
-    def may(path): return not any(o in _ASIDE or o.startswith('.') for o in path.relative_to(folder).parts)
+    def may(path): return not any(o in _ASIDE or o[0]=='.' for o in path.relative_to(folder).parts)
     return [o for o in sorted(folder.rglob('*')) if o.name.endswith(kinds) and may(o) and o.is_file()]
 
 def _of_student(folder):
@@ -71,8 +71,8 @@ def _of_student(folder):
     name = re.sub(r'_\d+_assignsubmission_\w*$', '', folder.name)  # Moodle's
     files = [o for o in _files_below(folder) if o.stat().st_size<2**25 and _NETWORK.search(o.read_bytes())]
     if not files: return [Submission(name, str(folder))]
-    return [Submission(name if len(files)==1 else f'{name}/{o.relative_to(folder).as_posix()}', str(o), root=str(folder))
-            for o in files]
+    return [Submission(name if len(files)==1 else f'{name}/{o.relative_to(folder).as_posix()}', str(o),
+                       root=str(folder)) for o in files]
 
 def _of_class(folder):
     "The submissions in a folder: of each folder in it, and of each file."
@@ -118,10 +118,10 @@ def _clean(note):
     "A note with its text visible and not too long; an empty one if `judge` writes no such note."
     def text(o): return visible(o[:1000])
     match note:
-        case {'finding': {'rule': str(rule), 'holds': (True | False | None) as holds, 'found': str(found), 'hint': str(hint)}}:
-            return dict(rule=rule, changes=dict(holds=holds, found=text(found), hint=text(hint)))
-        case {'epoch': {'epoch': int(epoch), 'train_accuracy': float(train), 'valid_accuracy': float(valid)}, 'of': int(of)}:
-            return dict(epoch=epoch, train=train, valid=valid, of=of)
+        case {'finding': {'rule': str(rule), 'holds': (True | False | None) as ok, 'found': str(found), 'hint': str(hint)}}:
+            return dict(rule=rule, changes=dict(holds=ok, found=text(found), hint=text(hint)))
+        case {'epoch': {'epoch': int(n), 'train_accuracy': float(train), 'valid_accuracy': float(valid)}, 'of': int(of)}:
+            return dict(epoch=n, train=train, valid=valid, of=of)
         case {'model': str(model), 'others': [*others]} if all(isinstance(o, str) and o.isidentifier() for o in others):
             return dict(model=text(model), others=others[:50])
         case {'run': str(run), 'line': str(line)}: return dict(run=text(run), line=text(line))
@@ -158,7 +158,7 @@ def _of_process(
     "Does a submission finish within the limits, and is it quiet?"
     why,quiet = _why(out, memory),out.printed<=PAGE
     limits = replace(_FINISHES, expected=f'within {timeout:,.0f} s and {memory:,} MiB')
-    hint = 'Look for a loop that does not end, a tensor that grows with each call, or something that ends the program; ' \
+    hint = 'Look for a loop that does not end, a tensor that grows with each call, or something that ends the program: ' \
            'a model of this size needs milliseconds and a few megabytes.'
     if _last(out.notes, 'at')=='training': hint = 'The training was not over: give it more (--timeout, --memory).'
     if why: limits = replace(limits, holds=False, found=why, hint=hint)
@@ -198,16 +198,17 @@ class Report:
 # %% ../../nbs/tools/grade.ipynb #a3gr0013
 class _Teller:
     "Called with all notes so far, says what is new about a training; `limit` is that of its time."
-    def __init__(self, what, say, limit=None): self.what,self.say,self.limit,self.told,self.began = what,say,limit,0,None
+    def __init__(self, what, say, limit=None):
+        self.what,self.say,self.limit,self.told = what,say,limit,0
+        self.start = self.began = time.perf_counter()
     def __call__(self, notes):
         now = time.perf_counter()
-        self.start = getattr(self, 'start', now)
         for o in map(_clean, notes[self.told:]):
             if o.get('at')=='training': self.began = now
             if 'epoch' in o:
                 self.say(f"{self.what}: epoch {o['epoch']} of {o['of']}, training {pct(o['train'])}, "
                          f"validation {pct(o['valid'])}")
-                if self.began and not self.limit: self.limit = now-self.start + 60 + 3*(now-self.began)*o['of']
+                if not self.limit: self.limit = now-self.start + 60 + 3*(now-self.began)*o['of']
             if 'line' in o: self.say(f"{self.what}: {o['line']}")
         self.told = len(notes)
         return self.limit
@@ -375,24 +376,18 @@ def write_csv(
     write_atomic(path, text.getvalue().encode(errors='backslashreplace'))
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0027
-def _object(**fields): return dict(type='object', properties=fields, required=[*fields], additionalProperties=False)
+def _object(cls, **more):
+    "The JSON schema of what `asdict` makes of a dataclass, and of more."
+    names = {str: 'string', int: 'integer', float: 'number', bool: 'boolean', list: 'array', bool|None: ['boolean','null']}
+    found = {o.name: dict(type=names[o.type]) for o in fields(cls)} | more
+    return dict(type='object', properties=found, required=[*found], additionalProperties=False)
 
-_TEXT,_LIST = dict(type='string'),lambda of: dict(type='array', items=of)
-REPORT_SCHEMA = _object(
-    mnist_kit=_TEXT | dict(description='the version that made the report'),
-    edition=_object(name=_TEXT, budget=dict(type='integer'), target=dict(type='number'), epochs=dict(type='integer'),
-                    what=_TEXT),
-    submissions=_LIST(_object(
-        what=_TEXT | dict(description='the name of the submission'),
-        model=_TEXT | dict(description='the class; empty if there is none'),
-        holds=dict(type='boolean', description='do all required rules hold?'),
-        seconds=dict(type='number'),
-        printed=dict(type='integer', description='characters'),
-        run=_TEXT | dict(description='the folder of its training; empty if there is none'),
-        others=_LIST(_TEXT) | dict(description='other networks in the same file'),
-        findings=_LIST(_object(
-            rule=_TEXT, sentence=_TEXT, found=_TEXT, expected=_TEXT, hint=_TEXT, required=dict(type='boolean'),
-            holds=dict(type=['boolean','null'], description='null: it could not be checked'))))))
+REPORT_SCHEMA = dict(type='object', required=['mnist_kit','edition','submissions'], properties=dict(
+    mnist_kit=dict(type='string', description='the version that made the report'),
+    edition=_object(Edition),
+    submissions=dict(type='array', items=_object(
+        Report, findings=dict(type='array', items=_object(Finding)),
+        holds=dict(type='boolean', description='do all required rules hold?')))))
 
 def write_json(
     reports:list, # of `Report`

@@ -25,10 +25,10 @@ from .rules import *
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0003
 class LoadError(Exception):
-    "There is no model in what was given. The message says what was found, `hint` what to do."
-    def __init__(self, message, hint):
+    "There is no model in what was given. The message says what was found, `hint` what to do; `whole`: see `_whole_file`."
+    def __init__(self, message, hint, whole=None):
         super().__init__(message)
-        self.hint = hint
+        self.hint,self.whole = hint,whole
 
 class TookTooLong(BaseException): "No `Exception`, so that code which catches those does not catch it."
 
@@ -50,9 +50,9 @@ def _hint(e, path):
     return f'{name} is not installed, and not among the files here: `pip install {name}`, or remove the import.'
 
 # %% ../../nbs/tools/submission.ipynb #5b310011
-_SHOWS = """albumentations altair bokeh cv2 google graphviz hiddenlayer imgaug IPython ipywidgets livelossplot matplotlib
-netron plotly prettytable pydot rich seaborn sklearn tabulate tensorboard tensorboardX torch_lr_finder torchinfo
-torchsummary torchsummaryX torchviz tqdm visdom wandb""".split()
+_SHOWS = """albumentations altair bokeh cv2 google graphviz hiddenlayer imgaug IPython ipywidgets livelossplot
+matplotlib netron plotly prettytable pydot rich seaborn sklearn tabulate tensorboard tensorboardX torch_lr_finder
+torchinfo torchsummary torchsummaryX torchviz tqdm visdom wandb""".split()
 
 class _StandIn(types.ModuleType):
     "A module with anything in it, that does nothing."
@@ -84,7 +84,7 @@ def _cells(path):
         cells = [o['source'] for o in json.loads(Path(path).read_bytes())['cells'] if o['cell_type']=='code']
         return [(f' in cell {i}', ''.join(o)) for i,o in enumerate(cells, 1)]
     except (ValueError, KeyError, TypeError) as e:
-        raise LoadError(f'no notebook: {describe_error(e)}', 'Open it in Jupyter, save it, and hand it in again.') from e
+        raise LoadError(f'no notebook: {describe_error(e)}', 'Open it in Jupyter, save it, hand it in again.') from e
 
 def _statements(source, where=''):
     "The statements in a cell, without shell lines and magics. Raises `SyntaxError`."
@@ -102,8 +102,7 @@ def _defines(node):
         case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef(): return True
         case ast.Assign() | ast.AnnAssign() | ast.AugAssign(): return node.value is None or plain(node.value)
         case ast.If(): return plain(node.test) and all(map(_defines, node.body+node.orelse))
-        case ast.Try():
-            return all(map(_defines, [*node.body, *node.orelse, *node.finalbody, *sum((o.body for o in node.handlers), [])]))
+        case ast.Try(): return all(map(_defines, sum((o.body for o in [node, *node.handlers]), node.orelse+node.finalbody)))
     return isinstance(node, ast.Pass)
 
 # %% ../../nbs/tools/submission.ipynb #5b310016
@@ -205,19 +204,17 @@ def _pick(module, name, args, root):
     "(class, names of other networks, a word on what else is there). Raises `LoadError`."
     named = {k: v for k,v in vars(module).items() if isinstance(v, type) and issubclass(v, nn.Module)}
     file = {k: getattr(sys.modules.get(v.__module__), '__file__', None) or '' for k,v in named.items()}
-    own = {v: k for k,v in named.items() if v.__module__==module.__name__}  # each once
-    own = own or {v: k for k,v in named.items() if Path(file[k]).is_relative_to(root) and 'site-packages' not in file[k]}
-    classes = {k: v for v,k in own.items()}
+    near = {v: k for k,v in named.items() if Path(file[k]).is_relative_to(root) and 'site-packages' not in file[k]}
+    own = {v: k for k,v in named.items() if v.__module__==module.__name__} or near
+    classes = {k: v for v,k in own.items()}  # each once
     if name in named: return named[name],[],''
     there = ', '.join(classes) or 'no class of that kind'
-    if name or not classes:
-        raise LoadError(f'no class {name}: {there}' if name else there, 'Define one class that inherits from nn.Module, '
-                        'and name it: student.py:Net.')
+    hint = 'Define one class that inherits from nn.Module, and name it, with its arguments if it needs some: ' \
+           'student.py:Net(0.05).'
+    if name or not classes: raise LoadError(f'no class {name}: {there}' if name else there, hint)
     if len(classes)==1: return *classes.values(),[],''
     nets,unmade = _networks(classes, args)
-    if not nets:
-        raise LoadError(f'which one? {there}: none of them takes images', 'Name it, with its arguments if it needs some: '
-                        'student.py:Net(0.05).')
+    if not nets: raise LoadError(f'which one? {there}: none of them takes images', hint)
     word = f'; {", ".join(unmade)} cannot be made without arguments' if unmade else ''
     return classes[nets[0]],nets[1:],word
 
@@ -234,6 +231,25 @@ def _whole_file(failed, standing_in, path):
         hints.append(f'`pip install {" ".join(standing_in)}`, or remove the import: it only prints or draws.')
     return replace(WHOLE_FILE, holds=False, found='; '.join(words), hint=' '.join(hints))
 
+def _class_from(path, name, args, root, patience, tell):
+    "A class that can be made, a word on what else is there, and the finding on the whole file. Raises `LoadError`."
+    module,failed,standing_in = load_file(path, root, patience)
+    whole = _whole_file(failed, standing_in, path)
+    try:
+        cls,others,word = _pick(module, name, args, root or Path(path).parent)
+        tell(cls.__name__, others)
+        with _at_most(patience): _make(cls, args)
+        return cls,word,whole
+    except BaseException as e:
+        memory_or(e)
+        found,hint = describe_error(e, path),'Net() must work: give each argument of __init__ a default, or name it with ' \
+            'them, student.py:Net(0.05); and call super().__init__() first.'
+        if isinstance(e, LoadError): found,hint = str(e),e.hint
+        if failed and isinstance(e, (LoadError,NameError)):  # what is missing was left out
+            found,hint = f'{whole.found.split("; ")[0]}; {found}',_hint(failed[0][0], path)
+        raise LoadError(found, hint, whole) from e
+
+# %% ../../nbs/tools/submission.ipynb #5b310025
 def check_file(
     path:str|None,      # of a Python file or a notebook; None: the kit's own
     name:str|None,      # of a class in it; None: the first that takes images
@@ -241,37 +257,19 @@ def check_file(
     args:dict={},       # of the class: `args` (a list) and `kwargs`; `where_it_fits`: only if it takes them
     root:str|None=None, # see `load_file`
     patience:float=20,  # see `load_file`
-    tell=None,          # called with the name of the class, and those of the other networks in the file
+    tell=lambda model, others: None, # called with the name of the class, and those of the other networks in the file
     **how               # to `check_model`
 )->tuple:               # the class or None, list of `Finding`
     "What the rules find on a class in a file, after whether there is one."
-    seen,findings,failed = seen or (lambda o: None),[],[]
-    def found(o):
-        findings.append(o)
-        seen(o)
+    seen = seen or (lambda o: None)
     seen('loads')
     try:
-        if path is None: cls,word = MODELS[name],''
-        else:
-            module,failed,standing_in = load_file(path, root, patience)
-            try: cls,others,word = _pick(module, name, args, root or Path(path).parent)
-            except LoadError as e:
-                if not failed: raise
-                raise LoadError(f'{describe_error(failed[0][0], path)}{failed[0][1]}; {e}', _hint(failed[0][0], path)) from e
-            if tell: tell(cls.__name__, others)
-        try:
-            with _at_most(patience): _make(cls, args)
-        except BaseException as e:
-            memory_or(e)
-            hint = 'Net() must work: give each argument of __init__ a default, or name it with them, student.py:Net(0.05); ' \
-                   'and call super().__init__() first.'
-            if failed and isinstance(e, NameError): hint = _hint(failed[0][0], path)  # what is missing was left out
-            raise LoadError(describe_error(e, path), hint) from e
-    except LoadError as e: found(replace(LOADS, holds=False, found=str(e), hint=e.hint))
-    else: found(replace(LOADS, holds=True, found=f'class {cls.__name__}{word}'))
-    if path is not None and (failed or findings[0].holds): found(_whole_file(failed, standing_in, path))
-    if not findings[0].holds: return None,findings
-    return cls,findings+check_model(partial(_make, cls, args), seen=seen, path=path, **how)
+        cls,word,whole = (MODELS[name],'',None) if path is None else _class_from(path, name, args, root, patience, tell)
+        loads = replace(LOADS, holds=True, found=f'class {cls.__name__}{word}')
+    except LoadError as e: cls,loads,whole = None,replace(LOADS, holds=False, found=str(e), hint=e.hint),e.whole
+    findings = [o for o in (loads,whole) if o]
+    for o in findings: seen(o)
+    return cls,findings+(check_model(partial(_make, cls, args), seen=seen, path=path, **how) if cls else [])
 
 # %% ../../nbs/tools/submission.ipynb #6db3e201
 def train_and_check(
@@ -289,8 +287,8 @@ def train_and_check(
         if logits: learn.loss_func = nn.CrossEntropyLoss()
     try:
         tell = runs.EpochRows(lambda row: note(dict(epoch=row, of=recipe.epochs)))
-        folder = runs.train_run(model, None, recipe, train['source'], device=train['device'], seed=train['seed'], bar=False,
-                                cbs=tell, prepare=prepare)
+        folder = runs.train_run(model, None, recipe, train['source'], device=train['device'], seed=train['seed'],
+                                bar=False, cbs=tell, prepare=prepare)
         run = runs.read_run(folder)
         note(dict(run=str(folder), line=runs.closing_line(run)))
         return check_run(run, edition=edition)
