@@ -86,6 +86,7 @@ def _of_class(folder):
     expect(found, f'folder {str(folder)!r}', 'a folder for each student, or Python files and notebooks')
     return found
 
+# %% ../../nbs/tools/grade.ipynb #9ade0023
 def find_submissions(
     whats:list,         # what `split_name` takes, folders, and patterns such as '*.py:Net'
     name:str|None=None, # of a class, for all that name none
@@ -118,10 +119,10 @@ def _clean(note):
     "A note with its text visible and not too long; an empty one if `judge` writes no such note."
     def text(o): return visible(o[:1000])
     match note:
-        case {'finding': {'rule': str(rule), 'holds': (True | False | None) as ok, 'found': str(found), 'hint': str(hint)}}:
-            return dict(rule=rule, changes=dict(holds=ok, found=text(found), hint=text(hint)))
-        case {'epoch': {'epoch': int(n), 'train_accuracy': float(train), 'valid_accuracy': float(valid)}, 'of': int(of)}:
-            return dict(epoch=n, train=train, valid=valid, of=of)
+        case {'finding': {'rule': str(rule), 'holds': (True | False | None) as ok, 'found': str(o), 'hint': str(hint)}}:
+            return dict(rule=rule, changes=dict(holds=ok, found=text(o), hint=text(hint)))
+        case {'epoch': {'epoch': int(n), 'train_accuracy': float(t), 'valid_accuracy': float(v)}, 'of': int(of)}:
+            return dict(epoch=n, train=t, valid=v, of=of)
         case {'model': str(model), 'others': [*others]} if all(isinstance(o, str) and o.isidentifier() for o in others):
             return dict(model=text(model), others=others[:50])
         case {'run': str(run), 'line': str(line)}: return dict(run=text(run), line=text(line))
@@ -158,8 +159,8 @@ def _of_process(
     "Does a submission finish within the limits, and is it quiet?"
     why,quiet = _why(out, memory),out.printed<=PAGE
     limits = replace(_FINISHES, expected=f'within {timeout:,.0f} s and {memory:,} MiB')
-    hint = 'Look for a loop that does not end, a tensor that grows with each call, or something that ends the program: ' \
-           'a model of this size needs milliseconds and a few megabytes.'
+    hint = 'Look for a loop that does not end, a tensor that grows with each call, or something that ends the ' \
+           'program; a model of this size needs milliseconds and a few megabytes.'
     if _last(out.notes, 'at')=='training': hint = 'The training was not over: give it more (--timeout, --memory).'
     if why: limits = replace(limits, holds=False, found=why, hint=hint)
     elif loads: limits = replace(limits, holds=True, found=f'in {out.seconds:.1f} s')
@@ -335,7 +336,8 @@ def check_all(
 # %% ../../nbs/tools/grade.ipynb #9ade0019
 def _failed(what, error, gap=False, run=None, train=None, edition=EDITIONS['mnist_kit'], logits=False, **_):
     "The report on a submission that could not be checked, such as a file that is there no more."
-    return _unloaded(getattr(what, 'what', what), _expected('', gap, run or train, edition, logits), error, 'Check it again.')
+    expected = _expected('', gap, run or train, edition, logits)
+    return _unloaded(getattr(what, 'what', what), expected, error, 'Check it again.')
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0022
 def class_line(
@@ -372,14 +374,14 @@ def write_csv(
         found = {o.rule: f'{o.mark} {o.found}' for o in r.findings}
         cells = [r.what, r.model, 'yes' if r.holds else 'no', r.score, ' '.join(r.failed), r.seconds, r.run,
                  *(found.get(k, '') for k in names)]
-        rows.writerow([f"'{o}" if isinstance(o, str) and o.startswith(tuple('=+-@')) else o for o in cells])  # no formulas
+        rows.writerow([f"'{o}" if str(o).startswith(tuple('=+-@')) else o for o in cells])  # no formulas
     write_atomic(path, text.getvalue().encode(errors='backslashreplace'))
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0027
 def _object(cls, **more):
     "The JSON schema of what `asdict` makes of a dataclass, and of more."
-    names = {str: 'string', int: 'integer', float: 'number', bool: 'boolean', list: 'array', bool|None: ['boolean','null']}
-    found = {o.name: dict(type=names[o.type]) for o in fields(cls)} | more
+    names = {str: 'string', int: 'integer', float: 'number', list: 'array', bool: 'boolean'}
+    found = {o.name: dict(type=names.get(o.type, ['boolean','null'])) for o in fields(cls)} | more
     return dict(type='object', properties=found, required=[*found], additionalProperties=False)
 
 REPORT_SCHEMA = dict(type='object', required=['mnist_kit','edition','submissions'], properties=dict(
@@ -419,7 +421,8 @@ def _item(o):
     e,no = html.escape,o.holds is False
     asked = f'<p>Expected: {e(o.expected)}.</p>'*no + f'<p class="hint">{e(o.hint)}</p>'*bool(o.hint)
     note = '' if o.required else ' (not required)'
-    return (f'<li class="{_MARK[o.holds] if o.required else "open"}"><b>{o.mark}</b>{e(o.sentence)}<small>{note}</small>'
+    kind = _MARK[o.holds] if o.required else 'open'
+    return (f'<li class="{kind}"><b>{o.mark}</b>{e(o.sentence)}<small>{note}</small>'
             f'<p><small>{e(o.rule.replace("_", " "))}: {e(o.found)}</small></p>{asked}</li>')
 
 def write_html(

@@ -25,7 +25,7 @@ from .rules import *
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0003
 class LoadError(Exception):
-    "There is no model in what was given. The message says what was found, `hint` what to do; `whole`: see `_whole_file`."
+    "There is no model in what was given. The message says what was found, `hint` what to do; `whole` is a finding."
     def __init__(self, message, hint, whole=None):
         super().__init__(message)
         self.hint,self.whole = hint,whole
@@ -102,7 +102,9 @@ def _defines(node):
         case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef(): return True
         case ast.Assign() | ast.AnnAssign() | ast.AugAssign(): return node.value is None or plain(node.value)
         case ast.If(): return plain(node.test) and all(map(_defines, node.body+node.orelse))
-        case ast.Try(): return all(map(_defines, sum((o.body for o in [node, *node.handlers]), node.orelse+node.finalbody)))
+        case ast.Try():
+            parts = sum((o.body for o in [node, *node.handlers]), node.orelse+node.finalbody)
+            return all(map(_defines, parts))
     return isinstance(node, ast.Pass)
 
 # %% ../../nbs/tools/submission.ipynb #5b310016
@@ -242,8 +244,8 @@ def _class_from(path, name, args, root, patience, tell):
         return cls,word,whole
     except BaseException as e:
         memory_or(e)
-        found,hint = describe_error(e, path),'Net() must work: give each argument of __init__ a default, or name it with ' \
-            'them, student.py:Net(0.05); and call super().__init__() first.'
+        found,hint = describe_error(e, path),'Net() must work: give each argument of __init__ a default, or name it ' \
+            'with them, student.py:Net(0.05); and call super().__init__() first.'
         if isinstance(e, LoadError): found,hint = str(e),e.hint
         if failed and isinstance(e, (LoadError,NameError)):  # what is missing was left out
             found,hint = f'{whole.found.split("; ")[0]}; {found}',_hint(failed[0][0], path)
