@@ -132,7 +132,8 @@ def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **h
     from mnist_kit.sources import data_folder, load_source
     device_for(device)
     source = load_source(source)[0]  # once, and before anybody is checked: missing images are not a student's fault
-    if source=='mnist': how['data'] = str(Path(os.environ.get('MNIST_KIT_DATA') or data_folder()).expanduser().absolute())
+    own = os.environ.get('MNIST_KIT_DATA')
+    if source=='mnist': how['data'] = str(Path(own or data_folder()).expanduser().absolute())
     return dict(recipe=recipe, source=source, device=device, cwd=os.getcwd(), **how)
 
 # %% ../../nbs/tools/cli.ipynb #c11e0013

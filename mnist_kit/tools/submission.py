@@ -20,7 +20,7 @@ from ..core import *
 from ..spec import *
 from ..models import MODELS, pretrained_folder
 from .findings import *
-from .grade import LOADS, WHOLE_FILE
+from .grade import LOADS, PARTS, WHOLE_FILE
 from .rules import *
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0003
@@ -202,7 +202,7 @@ def _networks(classes, args):
     return [k for k in made if takes(k)],[k for k in unmade if classes[k] not in parts]
 
 # %% ../../nbs/tools/submission.ipynb #5b310022
-def _pick(module, name, args, root):
+def _pick(module, name, args, root, part):
     "(class, names of other networks, a word on what else is there). Raises `LoadError`."
     named = {k: v for k,v in vars(module).items() if isinstance(v, type) and issubclass(v, nn.Module)}
     file = {k: getattr(sys.modules.get(v.__module__), '__file__', None) or '' for k,v in named.items()}
@@ -214,9 +214,9 @@ def _pick(module, name, args, root):
     hint = 'Define one class that inherits from nn.Module, and name it, with its arguments if it needs some: ' \
            'student.py:Net(0.05).'
     if name or not classes: raise LoadError(f'no class {name}: {there}' if name else there, hint)
-    if len(classes)==1: return *classes.values(),[],''
+    if len(classes)==1 and not part: return *classes.values(),[],''
     nets,unmade = _networks(classes, args)
-    if not nets: raise LoadError(f'which one? {there}: none of them takes images', hint)
+    if not nets: raise LoadError(f'which one? {there}: {PARTS}', hint)
     word = f'; {", ".join(unmade)} cannot be made without arguments' if unmade else ''
     return classes[nets[0]],nets[1:],word
 
@@ -233,12 +233,12 @@ def _whole_file(failed, standing_in, path):
         hints.append(f'`pip install {" ".join(standing_in)}`, or remove the import: it only prints or draws.')
     return replace(WHOLE_FILE, holds=False, found='; '.join(words), hint=' '.join(hints))
 
-def _class_from(path, name, args, root, patience, tell):
+def _class_from(path, name, args, root, patience, part, tell):
     "A class that can be made, a word on what else is there, and the finding on the whole file. Raises `LoadError`."
     module,failed,standing_in = load_file(path, root, patience)
     whole = _whole_file(failed, standing_in, path)
     try:
-        cls,others,word = _pick(module, name, args, root or Path(path).parent)
+        cls,others,word = _pick(module, name, args, root or Path(path).parent, part)
         tell(cls.__name__, others)
         with _at_most(patience): _make(cls, args)
         return cls,word,whole
@@ -259,6 +259,7 @@ def check_file(
     args:dict={},       # of the class: `args` (a list) and `kwargs`; `where_it_fits`: only if it takes them
     root:str|None=None, # see `load_file`
     patience:float=20,  # see `load_file`
+    part:bool=False,    # may it be a file with parts of a network only?
     tell=lambda model, others: None, # called with the name of the class, and those of the other networks in the file
     **how               # to `check_model`
 )->tuple:               # the class or None, list of `Finding`
@@ -266,7 +267,8 @@ def check_file(
     seen = seen or (lambda o: None)
     seen('loads')
     try:
-        cls,word,whole = (MODELS[name],'',None) if path is None else _class_from(path, name, args, root, patience, tell)
+        cls,word,whole = (MODELS[name],'',None) if path is None else \
+            _class_from(path, name, args, root, patience, part, tell)
         loads = replace(LOADS, holds=True, found=f'class {cls.__name__}{word}')
     except LoadError as e: cls,loads,whole = None,replace(LOADS, holds=False, found=str(e), hint=e.hint),e.whole
     findings = [o for o in (loads,whole) if o]

@@ -3,6 +3,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from utils import *
 from src.config import WIDTH
+from .layers import Scale
 from .parts import CLASSES
 
 
@@ -17,6 +18,7 @@ class Net(nn.Module):
             nn.BatchNorm2d(WIDTH),
             nn.ReLU(),
             nn.MaxPool2d(2),
+            Scale(WIDTH),
             nn.Conv2d(WIDTH, WIDTH, 3, bias=False),
             nn.BatchNorm2d(WIDTH),
             nn.ReLU(),
