@@ -57,9 +57,7 @@ def seven_segment_digits(
     return (x-MEAN)/STD,y
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0013
-def memory_or(
-    e:BaseException
-):
+def memory_or(e:BaseException):
     "Raises `MemoryError` if that is what `e` says."
     text = describe_error(e)
     if isinstance(e, MemoryError) or 'allocate memory' in text or 'not enough memory' in text: raise MemoryError from e
@@ -113,7 +111,7 @@ def check_model(
         seen(findings[-1])
     return findings
 
-# %% ../../nbs/tools/rules.ipynb #a3ru0024
+# %% ../../nbs/tools/rules.ipynb #a3rd0001
 _works = ('runs','finite')  # what most rules need
 
 def _outputs(model, x, training=False):
@@ -121,7 +119,6 @@ def _outputs(model, x, training=False):
     model.train(training)
     return model(x.clone())
 
-# %% ../../nbs/tools/rules.ipynb #a3rd0001
 @rule('forward returns one tensor, and leaves train() and eval() to whoever calls it.')
 def runs(model, x, y, edition):
     batch = torch.cat([x]*4)[:MODEL3.recipe.bs]
@@ -170,10 +167,10 @@ def _kind(out):
     if ones(exp.sum(1)): return _LOGS
     if ones(exp.sum(0)): return 'log-probabilities over the batch: dim=0 in place of dim=1'
     if low==high==0: return _ZEROS
-    if high<=0: return f'none above 0, and the exponentials of the first row add up to {exp[0].sum():.3g}'
+    if high<=0: return 'none above 0, but the exponentials of a row do not add up to 1'
     if low<0 or high>1: return _RAW
     if ones(out.sum(1)): return _PROBS
-    return f'between 0 and 1, and the first row adds up to {out[0].sum():.3g}'
+    return 'between 0 and 1, but a row does not add up to 1'
 
 def _other_than(good, model, x):
     "The kind of numbers that `model` returns, if it is none of `good`, and when; '' if it is."
@@ -225,13 +222,12 @@ def operations(
     with _Record() as record: _outputs(model, x, training)
     return record.done
 
-# %% ../../nbs/tools/rules.ipynb #a3ru0032
+# %% ../../nbs/tools/rules.ipynb #a3rd0006
 def _size(o, n):
     "(channels, places) of a tensor that is feature maps of `n` images; None if it is something else."
     is_map = isinstance(o, torch.Tensor) and o.ndim==4 and len(o)==n and o.shape[2]*o.shape[3]>1
     return (o.shape[1],o.shape[2]*o.shape[3]) if is_map else None
 
-# %% ../../nbs/tools/rules.ipynb #a3rd0006
 @rule('Pool rows and columns away before the last layer, nn.AdaptiveAvgPool2d(1), or let a convolution be the '
       'classifier; then a layer that is left sees the channels only.', needs=_works)
 def convolutional(model, x, y, edition):
@@ -302,8 +298,7 @@ def deterministic(model, x, y, edition):
     model.eval()
     before = {k: v.clone() for k,v in model.state_dict().items()}
     first = _outputs(model, x)
-    for _ in range(2):
-        if not (_outputs(model, x)==first).all(): return False,'other numbers for the same images'
+    if not all((_outputs(model, x)==first).all() for _ in range(2)): return False,'other numbers for the same images'
     changed = [k for k,v in model.state_dict().items() if not ((v==before[k]) | (v!=v)).all()]  # NaN is not itself
     return not changed,f'{changed[0]} changes in evaluation' if changed else 'the same numbers'
 
@@ -354,10 +349,11 @@ def unused_layers(model, x, y, edition):
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0040
 def _loss(out, y):
+    "That of log-probabilities, of raw scores or of probabilities."
     return F.cross_entropy(out.clamp(min=1e-8).log() if _kind(out)==_PROBS else out, y)
 
 def _gradient_states(model, x, y, trained):
-    "What gradient each parameter in `trained` has had after a few steps, by its name; empty if the loss has none."
+    "What gradient each of `trained` has had after a few steps, by its name; empty if the loss has none."
     opt,state = torch.optim.Adam(trained.values(), lr=0.01),dict.fromkeys(trained, 'none')
     for _ in range(4):  # what starts at zero may keep others from having one in the first step
         loss = _loss(_outputs(model, x, training=True), y)
@@ -378,7 +374,7 @@ def _gradient_states(model, x, y, trained):
 def gradients(model, x, y, edition):
     known = {_memory(p) for p in model.parameters()}
     met = [o for _,args,_ in operations(model, x[:8]) for o in tree_leaves(args) if isinstance(o, torch.nn.Parameter)]
-    if any(_memory(o) not in known for o in met): return False,'a layer is used that is not a registered part of the model'
+    if any(_memory(o) not in known for o in met): return False,'a layer is used that is not registered in the model'
     unused = tuple(f'{o}.' for o in _unused(model, x))
     trained = {k: p for k,p in model.named_parameters() if p.requires_grad and not f'{k}.'.startswith(unused)}
     if not trained: return False,'no trainable parameters'
@@ -420,13 +416,13 @@ def overfits_one_batch(model, x, y, edition):
         for step in range(300):
             loss = _loss(_outputs(model, x, training=True), y)
             best = min(best, loss.item())
-            if best<0.5: return True,f'{best:.2f} after {step} steps'
+            if best<0.5: return True,f'{best:.2f} after {step} steps with a learning rate of {lr}'
             opt.zero_grad()
             loss.backward()
             opt.step()
-    return False,f'{best:.2f} after 300 steps, with two learning rates'
+    return False,f'{best:.2f} after 300 steps, with each of two learning rates'
 
-# %% ../../nbs/tools/rules.ipynb #a3ru0060
+# %% ../../nbs/tools/rules.ipynb #a3ru0061
 def _unjudged(run, name):
     "Why the rules cannot be asked of a run that should be of the model `name`; '' if they can."
     if name and run.model!=name:      return f'the run is of {run.model}, not of {name}'
@@ -435,7 +431,6 @@ def _unjudged(run, name):
     if run.holdout or not run.rows:   return 'the test images were not scored after each epoch; train without holdout'
     return ''
 
-# %% ../../nbs/tools/rules.ipynb #a3ru0061
 def check_run(
     run,                # a `Run`
     name:str|None=None, # of the model that it should be of
