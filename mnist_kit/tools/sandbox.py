@@ -108,6 +108,7 @@ def _run_child(
     note,status = _Notes(notes),0
     names = dict(note=note, args=args)
     exec(first, names)
+    note(dict(ready=True))
     _limit_memory(memory)
     try:
         exec(code, names)
@@ -170,35 +171,42 @@ class Outcome:
     ended:str     # 'whole', or for want of 'memory' or 'time', or 'early', by itself
     status:int    # of its exit
     printed:int   # characters
-    seconds:float
+    seconds:float # that it ran
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0022
+_START = 300  # seconds, for `first`
+
 def run_apart(
     code:str,          # Python; see `_run_child` for this one and the next two
     args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
     first:str='',
-    timeout:float=60,  # seconds, all together
+    timeout:float=60,  # seconds, all together, after `first`
     memory:int=2048,   # MiB, beyond what is there after `first`
     heard=None,        # called with all notes so far, twice a second and at the end; may return a new `timeout`
     started=None,      # called with the process
     env:dict={}        # further environment variables
 )->Outcome:
     "Run code in a process of its own, with limits."
-    began = time.perf_counter()
+    began,late,told = time.perf_counter()+_START,False,set()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, (Path(d)/'notes.jsonl').open('xb+') as notes:
         p = _start(Path(d), env, code, args, first, notes.name, memory)
         printed = _Printed(p.stdout)
+        def hear():
+            nonlocal began
+            noted = _read_notes(notes)
+            if 'ready' not in told and noted: began = time.perf_counter()
+            told.update(*noted)
+            return [o for o in noted if not o.keys()&{'ready','memory','end'}]
         try:
             if started: started(p)
-            while p.poll() is None and time.perf_counter()-began<timeout:
+            while p.poll() is None and not late:
                 time.sleep(0.5 if heard else 0.05)
-                if heard: timeout = heard(_read_notes(notes)) or timeout
-            late = p.poll() is None
+                if heard: timeout = heard(hear()) or timeout
+                elif 'ready' not in told: hear()
+                late = time.perf_counter()-began>timeout
         finally: end_session(p)
         printed.thread.join(2)
-        noted = _read_notes(notes)
+        noted = hear()
     if heard: heard(noted)
-    told = {k for o in noted for k in o}
     ended = 'memory' if 'memory' in told else 'whole' if 'end' in told else 'time' if late else 'early'
-    return Outcome([o for o in noted if not o.keys()&{'memory','end'}], ended, p.returncode, printed.n,
-                   time.perf_counter()-began)
+    return Outcome(noted, ended, p.returncode, printed.n, max(0, time.perf_counter()-began))

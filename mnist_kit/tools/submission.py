@@ -62,13 +62,9 @@ class _StandIn(types.ModuleType):
         return MagicMock()
 
 class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    "Finds a `_StandIn` for each of `_SHOWS` that nothing else finds; `used` are their names."
-    def __init__(self): self.used = {}
+    "Finds a `_StandIn` for each of `_SHOWS` that nothing else finds."
     def find_spec(self, name, path=None, target=None):
-        top = name.partition('.')[0]
-        if top not in _SHOWS: return None
-        self.used |= {top: True} if top!='google' else {}  # google.colab: there is nothing to install
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        if name.partition('.')[0] in _SHOWS: return importlib.machinery.ModuleSpec(name, self, is_package=True)
     def create_module(self, spec): return _StandIn(spec.name)
     def exec_module(self, module): pass
 
@@ -170,7 +166,8 @@ def load_file(
                 memory_or(e)
                 failed = [(e,''), *_take(module := empty(), path, patience)]
     finally: sys.meta_path.remove(others)
-    return module,failed,list(others.used)
+    there = [k for k,v in sys.modules.items() if isinstance(v, _StandIn)]
+    return module,failed,[k for k in there if k.isidentifier() and k not in ('google','IPython')]  # of notebooks
 
 # %% ../../nbs/tools/submission.ipynb #5b310019
 def _make(cls, args):

@@ -36,7 +36,7 @@ def broken(report):
 
 def told(*args, **kwargs):
     "Status, output and errors of the command."
-    p = subprocess.run(command('mnist_kit_check', *args), capture_output=True, text=True, timeout=300, **kwargs)
+    p = subprocess.run(command('mnist_kit_check', *args), capture_output=True, text=True, timeout=900, **kwargs)
     return p.returncode, p.stdout, p.stderr
 
 
