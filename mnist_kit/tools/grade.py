@@ -218,15 +218,15 @@ class _Teller:
         return self.limit
 
 # %% ../../nbs/tools/grade.ipynb #9ade0016
-def _fill(expected, notes, why):
-    "The findings that are `expected`, with what the notes say; `why` it is not known if they do not."
+def _fill(expected, notes):
+    "The findings that are `expected`, with what the notes say."
     told = {o['rule']: o['changes'] for o in notes if 'rule' in o}
-    return [replace(o, **told[k]) if k in told else replace(o, found=f'not checked{why}') for k,o in expected.items()]
+    return [replace(o, **told.get(k, {})) for k,o in expected.items()]
 
 def _unloaded(what, expected, found, hint):
     "The report on what could not be started."
     told = dict(rule='loads', changes=dict(holds=False, found=visible(found), hint=visible(hint)))
-    return Report(visible(what), [*_fill(expected, [told], ': there is no model'), _FINISHES, _QUIET])
+    return Report(visible(what), [*_fill(expected, [told]), _FINISHES, _QUIET])
 
 def _of_folder(sub, expected):
     "The report on a folder without a network."
@@ -276,11 +276,9 @@ def _report(sub, out, expected, memory, timeout):
     "The report on a submission whose process has ended."
     out = replace(out, notes=list(map(_clean, out.notes)))
     loads = any(o.get('rule')=='loads' and o['changes']['holds'] for o in out.notes)
-    why = _why(out, memory)
-    findings = _fill(expected, out.notes, f': {why}' if why else '' if loads else ': there is no model')
     model = _last(out.notes, 'model') or sub.name or ''
-    return Report(visible(sub.what), findings+_of_process(out, memory, timeout, loads), round(out.seconds, 1),
-                  _last(out.notes, 'run'), out.printed, model, _last(out.notes, 'others', []))
+    return Report(visible(sub.what), _fill(expected, out.notes)+_of_process(out, memory, timeout, loads),
+                  round(out.seconds, 1), _last(out.notes, 'run'), out.printed, model, _last(out.notes, 'others', []))
 
 # %% ../../nbs/tools/grade.ipynb #9ade0018
 def _fingerprint(subs, threads=None, **options):
