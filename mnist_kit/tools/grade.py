@@ -137,7 +137,7 @@ PAGE = 10_000  # characters that a submission may print
 LOADS = Finding('loads', 'It can be imported and made.', None, 'not checked', 'a class of nn.Module')
 WHOLE_FILE = Finding('whole_file', 'All of it can be imported.', None, 'not checked',
                      'imports, definitions and constants without an error', required=False)
-PARTS = 'none of them takes images'  # of a file that holds parts of a network only
+PARTS = 'nothing to check here'  # is said of a file that holds parts of a network only
 _FINISHES = Finding('finishes', 'It gets through within the limits of time and memory.', None, 'not checked', '')
 _QUIET = Finding('quiet', 'It prints no more than a page.', None, 'not checked', f'at most {PAGE:,} characters')
 

@@ -210,10 +210,12 @@ def _pick(module, name, args, root, part):
     there = ', '.join(classes) or 'no class of that kind'
     hint = 'Define one class that inherits from nn.Module, and name it, with its arguments if it needs some: ' \
            'student.py:Net(0.05).'
-    if name or not classes: raise LoadError(f'no class {name}: {there}' if name else there, hint)
+    nothing = f'; {PARTS}'*part
+    if name: raise LoadError(f'no class {name}: {there}{nothing}', hint)
+    if not classes: raise LoadError(there, hint)
     if len(classes)==1 and not part: return *classes.values(),[],''
     nets,unmade = _networks(classes, args)
-    if not nets: raise LoadError(f'which one? {there}: {PARTS}', hint)
+    if not nets: raise LoadError(f'{there}: none of them takes images{nothing}', hint)
     word = f'; {", ".join(unmade)} cannot be made without arguments' if unmade else ''
     return classes[nets[0]],nets[1:],word
 
