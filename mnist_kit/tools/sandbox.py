@@ -47,7 +47,8 @@ class _Notes:
         self.file.write(json.dumps(note)+'\n')
         self.file.flush()
 
-_LINE,_FILE = 2**16,2**24  # bytes of a note, and of all notes, that are read
+_LINE = 2**16  # bytes of a note that is read
+_FILE = 2**24  # and of all of them
 
 def _read_notes(
     file  # open for reading bytes
