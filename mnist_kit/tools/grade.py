@@ -258,7 +258,7 @@ def check_submission(
     env = dict(MNIST_KIT_DATA=train.pop('data')) if train.get('data') else {}
     args = dict(path=sub.path and str(Path(sub.path).absolute()), name=sub.name, args=sub.args, root=sub.root, gap=gap,
                 run=run and str(Path(run).absolute()), train=train or None, threads=threads, edition=asdict(edition),
-                logits=logits, patience=min(20, limit/3), part=bool(sub.file))
+                logits=logits, patience=min(10, limit/3), part=bool(sub.file))
     runs = 'from mnist_kit import runs' if sub.path is None or run or train else 'runs = None'
     tell = _Teller(visible(sub.what), say, timeout) if train else None
     out = run_apart('judge(note, runs=runs, **args)', args, f'from mnist_kit.tools.submission import judge; {runs}',

@@ -6,8 +6,8 @@
 __all__ = ['LoadError', 'TookTooLong', 'load_file', 'check_file', 'train_and_check', 'judge']
 
 # %% ../../nbs/tools/submission.ipynb #5b310004
-import ast, importlib.abc, importlib.machinery, importlib.util, inspect, json, os, re, signal, sys, types
-from contextlib import contextmanager
+import ast, importlib.abc, importlib.machinery, inspect, io, json, os, re, signal, sys, types
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..core import *
 from ..spec import *
 from ..models import MODELS, pretrained_folder
 from .findings import *
-from .grade import LOADS, PARTS, WHOLE_FILE
+from .grade import LOADS, PAGE, PARTS, WHOLE_FILE
 from .rules import *
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0003
@@ -69,7 +69,7 @@ class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module): pass
 
 # %% ../../nbs/tools/submission.ipynb #5b310013
-_MAGIC = re.compile(r'^(\s*)(?:[%!?](?:.*\\\n)*.*|[\w.]+\?\??|\w+\s*=\s*[%!].*)$', re.M)
+_MAGIC = re.compile(r'^(\s*)(?:[%!?](?:.*\\\n)*.*|[\w.]+\?\??|\w+\s*=\s*[%!].*|(?:pip|cd|ls)\s.*)$', re.M)
 _CALLS = """bool device dict float int is_available len list max min namedtuple Namespace partial range set
 SimpleNamespace str tuple""".split()  # what a constant may be made with
 
@@ -138,10 +138,25 @@ def _take(module, path, patience):
     return failed
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0004
+class _Counted(io.TextIOBase):
+    "Counts the characters that are written."
+    n = 0
+    def write(self, text):
+        self.n += len(text)
+        return len(text)
+
+def _import(module, path, patience):
+    "Run all of a Python file in `module`."
+    printed = _Counted()
+    with _at_most(patience), redirect_stdout(printed), redirect_stderr(printed):
+        exec(compile(Path(path).read_bytes(), path, 'exec'), vars(module))
+    print(end=' '*min(printed.n, 2*PAGE))
+
+# %% ../../nbs/tools/submission.ipynb #5b310026
 def load_file(
     path:str,           # of a Python file or a notebook
     root:str|None=None, # up to this folder modules are searched; None: its own
-    patience:float=20   # seconds for the import, or for a statement
+    patience:float=10   # seconds for the import, or for a statement
 )->tuple:               # the module, [(exception, where)] of what could not be taken, names of what is not installed
     "What is defined in a file."
     folder,name = Path(path).parent,Path(path).stem.replace('.', '_')
@@ -160,8 +175,7 @@ def load_file(
     try:
         if path.endswith('.ipynb'): failed = _take(module, path, patience)
         else:
-            try:
-                with _at_most(patience): exec(compile(Path(path).read_bytes(), path, 'exec'), vars(module))
+            try: _import(module, path, patience)
             except BaseException as e:
                 memory_or(e)
                 failed = [(e,''), *_take(module := empty(), path, patience)]
@@ -257,7 +271,7 @@ def check_file(
     seen=None,          # see `check_model`
     args:dict={},       # of the class: `args` (a list) and `kwargs`; `where_it_fits`: only if it takes them
     root:str|None=None, # see `load_file`
-    patience:float=20,  # see `load_file`
+    patience:float=10,  # see `load_file`
     part:bool=False,    # may it be a file with parts of a network only?
     tell=lambda model, others: None, # called with the name of the class, and those of the other networks in the file
     **how               # to `check_model`

@@ -295,6 +295,13 @@ def test_what_ends_or_fills_a_process_is_found_from_outside(rule, name):
     assert report.seconds < 40
 
 
+def test_what_an_import_prints_counts_only_if_it_succeeds(tmp_path):
+    for name, then in dict(good='', bad='\n1/0').items():
+        (tmp_path / f'{name}.py').write_text(f'print("x" * 30_000){then}\n')
+    good, bad = check_all([str(tmp_path / 'good.py'), str(tmp_path / 'bad.py')], threads=1)
+    assert broken(good) == ['loads', 'quiet'] and broken(bad) == ['loads']
+
+
 def test_a_copy_of_the_process_adds_no_finding(tmp_path):
     (tmp_path / 'a.py').write_text(f'import os; os.fork()\n{NET}')
     report = check_submission(str(tmp_path / 'a.py'), threads=1)

@@ -165,7 +165,9 @@ class NoNorm(nn.Sequential):
 class Flattened(Base):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(block(1, 4), nn.MaxPool2d(2), block(4, 8), nn.MaxPool2d(2), block(8, 16), nn.ZeroPad2d(2))
+        self.body = nn.Sequential(
+            block(1, 4), nn.MaxPool2d(2), block(4, 8), nn.MaxPool2d(2), block(8, 16), nn.ZeroPad2d(2)
+        )
         self.head = nn.Sequential(nn.Linear(16 * 7 * 7, 5), nn.Linear(5, 10))
 
     def scores(self, x):
@@ -214,7 +216,11 @@ FOUND = dict(
         'in training, raw scores, as `CrossEntropyLoss` takes them',
         'log_probabilities',
     ),
-    Sigmoid=('log_probabilities', 'between 0 and 1, but a row does not add up to 1', 'log_probabilities overfits_one_batch'),
+    Sigmoid=(
+        'log_probabilities',
+        'between 0 and 1, but a row does not add up to 1',
+        'log_probabilities overfits_one_batch',
+    ),
     PooledAfterwards=(
         'log_probabilities',
         'in training, none above 0, but the exponentials of a row do not add up to 1',

@@ -35,3 +35,4 @@ while True:
     loss = F.nll_loss(model(torch.zeros(8, 1, 28, 28)), torch.zeros(8).long())
     loss.backward()
     optimizer.step()
+    print(f'loss {loss.item():.9f}', 'and' * 20)
