@@ -196,7 +196,7 @@ class Edition:
 # %% ../nbs/01_spec.ipynb #ed170003
 EDITIONS = {o.name: o for o in (
     Edition('mnist_kit', PARAM_BUDGET, TARGET_ACC, MODEL3.recipe.epochs, "this kit's assignment"),
-    Edition('8k-15',  PARAM_BUDGET, TARGET_ACC, MODEL3.reported.epochs, 'the target that the assignment sets for Model 3'),
+    Edition('8k-15', PARAM_BUDGET, TARGET_ACC, MODEL3.reported.epochs, 'what the assignment hopes for with Model 3'),
     Edition('10k-15', 10_000, 0.994, 15, 'others of its kind: fewer than 10,000 parameters'),
     Edition('20k-20', 20_000, 0.994, 20, 'others of its kind: fewer than 20,000 parameters'),
     Edition('25k-20', 25_000, 0.994, 20, 'others of its kind: fewer than 25,000 parameters'))}
@@ -207,7 +207,7 @@ def edition_for(
     target:float|None=None, # a fraction; None: as the edition says
     epochs:int|None=None    # None: as the edition says
 )->Edition:
-    "An edition by its name, with what is given changed. Raises `InputError` for an unknown name and for numbers that nothing can meet."
+    "An edition, with what is given changed. Raises `InputError` for unknown names and for numbers that nothing can meet."
     if not isinstance(edition, Edition):
         expect(edition in EDITIONS, f'edition {edition!r}', f"one of {', '.join(EDITIONS)}")
         edition = EDITIONS[edition]

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import run_python
 from mnist_kit.models import MODELS, RECORDS
 from mnist_kit.runs import read_run
-from mnist_kit.spec import PARAM_BUDGET
-from mnist_kit.tools.findings import all_hold, findings_table
+from mnist_kit.spec import EDITIONS, edition_for
+from mnist_kit.tools.findings import all_hold, expected_findings, findings_table
 from mnist_kit.tools.rules import RULES, check_model, check_run, seven_segment_digits
-from submissions import faulty, sound
+from submissions import faulty, kinds, sound
 
 
 def broken(findings):
@@ -33,7 +34,7 @@ def run():
 def test_the_kits_models_hold_all_rules_of_architecture_and_behaviour(name):
     gap = name != 'model1'
     findings = check_model(MODELS[name], gap=gap)
-    assert {o.rule for o in findings} == {k for k, o in RULES.items() if o.of == 'model'}
+    assert [o.rule for o in findings] == [*expected_findings()]
     assert all(o.holds for o in findings if o.required or gap), findings_table(findings)
 
 
@@ -49,6 +50,58 @@ def test_a_faulty_model_breaks_its_rule_and_no_other(rule, name):
     assert broken(findings) == [rule], findings_table(findings)
     (found,) = [o for o in findings if o.rule == rule]
     assert found.hint and found.found and '\n' not in found.found and found.found != found.expected
+
+
+@pytest.mark.parametrize('name', kinds.FOUND)
+def test_each_kind_gets_its_finding_and_all_else_is_still_checked(name):
+    rule, found, not_held = kinds.FOUND[name]
+    findings = check_model(getattr(kinds, name), gap=rule == 'global_average_pooling')
+    (o,) = [o for o in findings if o.rule == rule]
+    assert o.found.startswith(found) and o.holds == (found == 'none' and not not_held), findings_table(findings)
+    assert broken(findings) == not_held.split(), findings_table(findings)
+    unchecked = [o.rule for o in findings if o.holds is None]
+    assert (unchecked == []) == (not {'finite', 'gradients'} & set(not_held.split())), findings_table(findings)
+
+
+@pytest.mark.parametrize('name', ['RawScores', 'RawScoresInTraining', 'Base'])
+def test_with_logits_raw_scores_are_the_rule_and_log_probabilities_give_the_same(name):
+    findings = check_model(getattr(kinds, name), logits=True)
+    assert all_hold(findings) and 'raw_scores' in {o.rule for o in findings}, findings_table(findings)
+    assert 'log_probabilities' not in {o.rule for o in findings}
+
+
+def test_with_logits_probabilities_are_not_raw_scores():
+    findings = check_model(faulty.Probabilities, logits=True)
+    assert broken(findings) == ['raw_scores'] and 'without softmax' in findings_table(findings)
+
+
+def test_raw_scores_are_told_what_to_do():
+    (o,) = [o for o in check_model(kinds.RawScores) if not o.holds]
+    assert '--logits' in o.hint and 'log_softmax' in o.hint
+
+
+@pytest.mark.parametrize('form', kinds.POOLINGS)
+def test_global_average_pooling_is_seen_in_whatever_form(form):
+    class Pooled(kinds.Base):
+        def pool(self, x):
+            return kinds.POOLINGS[form](x)
+
+    (o,) = [o for o in check_model(Pooled, gap=True) if o.rule == 'global_average_pooling']
+    assert o.holds and o.found == '64 places to 1', '8 rows of 8'
+
+
+@pytest.mark.parametrize('name', ['RefusesBlack', 'Raises', 'ChannelsLast'])
+def test_where_an_exception_is_raised_the_message_is_shown_and_no_rules_hint(name):
+    findings = check_model(getattr(kinds, name, None) or getattr(faulty, name))
+    (o,) = [o for o in findings if o.holds is False and o.required]
+    assert o.found.startswith(('ValueError: no contrast', 'RuntimeError: ')) and o.hint.startswith('The message is')
+    assert o.hint not in {r.hint for r in RULES.values()}
+
+
+def test_a_lower_learning_rate_is_tried_before_a_network_is_refused():
+    findings = check_model(kinds.NoNorm, edition=EDITIONS['20k-20'])
+    assert broken(findings) == ['batch_normalisation'], 'the budget is that of the edition'
+    assert findings[-1].holds and findings[-1].found.endswith('with a learning rate of 0.002')
 
 
 def test_the_model_that_is_given_stays_as_it_is():
@@ -80,16 +133,41 @@ def test_a_lazy_model_stays_lazy_and_one_that_cannot_be_copied_is_made_again():
 
 
 def test_every_rule_has_a_sentence_an_expectation_and_a_hint():
-    for o in RULES.values():
-        assert o.sentence.endswith('.') and o.expected and len(o.hint) > 40, o.name
-        assert '\n' not in o.sentence + o.expected + o.hint
-        assert set(o.needs) <= set(RULES)
+    model, run = expected_findings() | expected_findings(logits=True), expected_findings(run=True)
+    assert set(RULES) == set(model) | set(run) and not set(model) & set(run)
+    for k, o in (model | run).items():
+        assert o.rule == k and o.sentence.endswith('.') and o.expected and len(RULES[k].hint) > 40, k
+        assert '\n' not in o.sentence + o.expected + RULES[k].hint and not set('{}') & set(o.sentence + o.expected)
+        assert set(RULES[k].needs) <= set(RULES) and o.holds is None
 
 
 def test_the_numbers_come_from_the_specification():
-    assert f'{PARAM_BUDGET:,}' in RULES['budget'].expected and '99.40 %' in RULES['target'].expected
-    assert RULES['epochs'].expected == 'at most 20' and 'by epoch 15' in RULES['stretch'].expected
-    assert '0.57' in RULES['train_test_gap'].expected, "the assignment's 99.63 % less its 99.06 %"
+    model, run = expected_findings(), expected_findings(run=True)
+    assert model['budget'].expected == 'fewer than 8,000' and '99.40 %' in run['target'].expected
+    assert run['epochs'].expected == 'at most 20' and 'by epoch 15' in run['stretch'].expected
+    assert '0.57' in run['train_test_gap'].expected, "the assignment's 99.63 % less its 99.06 %"
+
+
+def test_the_numbers_are_those_of_the_edition():
+    edition = edition_for('10k-15', target=0.99)
+    findings = expected_findings(edition=edition) | expected_findings(edition=edition, run=True)
+    said = [findings[k].expected for k in ('budget', 'target', 'epochs', 'last_three_epochs', 'stretch')]
+    assert said[:3] == ['fewer than 10,000', 'at least 99.00 %', 'at most 15']
+    assert said[3:] == ['at least 99.00 % in each', 'at least 99.00 % by epoch 11'], 'three quarters of 15'
+
+
+def test_what_is_required():
+    good_to_know = {'bias_before_norm', 'unused_layers', 'last_three_epochs', 'stretch', 'train_test_gap'}
+    for gap in (False, True):
+        rules = expected_findings(gap=gap) | expected_findings(run=True)
+        assert {k for k, o in rules.items() if not o.required} == good_to_know | (
+            set() if gap else {'global_average_pooling'}
+        )
+
+
+def test_what_is_asked_can_be_read_without_torch():
+    code = 'import sys; from mnist_kit.tools.findings import *; expected_findings(); sys.exit("torch" in sys.modules)'
+    assert run_python('-c', code).returncode == 0
 
 
 def test_the_digits_are_normalised_and_each_has_its_own_form():
@@ -99,12 +177,13 @@ def test_the_digits_are_normalised_and_each_has_its_own_form():
     assert x.min() >= -0.1307 / 0.3081 - 1e-6 and x.max() <= (1 - 0.1307) / 0.3081 + 1e-6
 
 
-@pytest.mark.parametrize('trained, frozen, ok', [(7999, 0, True), (8000, 0, False), (10, 10_000, True)])
-def test_fewer_than_8000_means_at_most_7999_that_are_trained(trained, frozen, ok):
-    model = nn.Module()
-    model.w = nn.Parameter(torch.zeros(trained))
+@pytest.mark.parametrize('name', EDITIONS)
+@pytest.mark.parametrize('more, frozen, ok', [(-1, 0, True), (0, 0, False), (-100, 10_000, True)])
+def test_fewer_than_the_budget_means_at_most_one_less_that_are_trained(name, more, frozen, ok):
+    model, n = nn.Module(), EDITIONS[name].budget + more
+    model.w = nn.Parameter(torch.zeros(n))
     model.frozen = nn.Parameter(torch.zeros(frozen), requires_grad=False)
-    assert RULES['budget'].test(model, None, None) == (ok, f'{trained:,} parameters')
+    assert RULES['budget'].test(model, None, None, EDITIONS[name]) == (ok, f'{n:,} parameters')
 
 
 # ---------------------------------------------------------------- runs
@@ -147,3 +226,15 @@ def test_the_target_is_asked_of_the_last_epoch_and_not_of_the_best(run, accs, la
     rows = [dict(r, valid_accuracy=a) for r, a in zip(run.rows, accs, strict=True)]
     by_rule = {o.rule: o.holds for o in check_run(replace(run, rows=rows))}
     assert (by_rule['target'], by_rule['last_three_epochs'], by_rule['stretch']) == (last, three, stretch)
+
+
+def test_a_run_is_judged_by_the_numbers_of_the_edition(run):
+    rows = [dict(r, valid_accuracy=a) for r, a in zip(run.rows, [0.98] * 11 + [0.992] * 9, strict=True)]
+
+    def holds(edition):
+        by_rule = {o.rule: o.holds for o in check_run(replace(run, rows=rows), edition=edition)}
+        return [by_rule[k] for k in ('target', 'epochs', 'last_three_epochs', 'stretch')]
+
+    assert holds(EDITIONS['mnist_kit']) == [False, True, False, False]
+    assert holds(edition_for('10k-15', target=0.99)) == [True, False, True, False], '20 epochs, first in epoch 12'
+    assert holds(edition_for(target=0.992)) == [True, True, True, True]
