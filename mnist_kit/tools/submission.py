@@ -181,7 +181,7 @@ def load_file(
                 failed = [(e,''), *_take(module := empty(), path, patience)]
     finally: sys.meta_path.remove(others)
     there = [k for k,v in sys.modules.items() if isinstance(v, _StandIn)]
-    return module,failed,[k for k in there if k.isidentifier() and k not in ('google','IPython')]  # of notebooks
+    return module,failed,[k for k in there if k.isidentifier() and k not in ('google','IPython','ipywidgets')]  # of notebooks
 
 # %% ../../nbs/tools/submission.ipynb #5b310019
 def _make(cls, args):
