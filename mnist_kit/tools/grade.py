@@ -104,10 +104,10 @@ def find_submissions(
             expect(hits, f'pattern {what!r}', 'one that files match')
             for o in hits: found += _of_class(o) if Path(o).is_dir() else [split_name(o+named)]
         else: found.append(split_name(what))
-    places = Counter(what for what,_ in {(o.what, o.root or o.path) for o in found})  # of two classes, with the same names
+    places = Counter(what for what,_ in {(o.what, o.root or o.path) for o in found})  # two classes may share a name
     more = dict(read_args(args), where_it_fits=True) if args else {}
-    found = [replace(o, what=o.what if places[o.what]==1 else o.root or o.path, name=o.name or name, args=o.args or more)
-             for o in found]
+    found = [replace(o, what=o.what if places[o.what]==1 else o.root or o.path, name=o.name or name,
+                     args=o.args or more) for o in found]
     return list({(o.path, o.name, str(o.args)): o for o in found}.values())
 
 # %% ../../nbs/tools/grade.ipynb #9ade0013

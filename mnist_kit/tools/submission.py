@@ -180,8 +180,8 @@ def load_file(
                 memory_or(e)
                 failed = [(e,''), *_take(module := empty(), path, patience)]
     finally: sys.meta_path.remove(others)
-    there = [k for k,v in sys.modules.items() if isinstance(v, _StandIn)]
-    return module,failed,[k for k in there if k.isidentifier() and k not in ('google','IPython','ipywidgets')]  # of notebooks
+    names = [k for k,v in sys.modules.items() if isinstance(v, _StandIn) and k.isidentifier()]
+    return module,failed,[k for k in names if k not in ('google','IPython','ipywidgets')]  # those belong to notebooks
 
 # %% ../../nbs/tools/submission.ipynb #5b310019
 def _make(cls, args):
