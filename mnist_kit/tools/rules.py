@@ -158,14 +158,15 @@ def finite(model, x, y, edition):
     return True,'finite numbers'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0004
-_LOGS,_RAW = 'log-probabilities','raw scores, as `CrossEntropyLoss` takes them'
-_PROBS,_ZEROS = 'probabilities, without the logarithm','only zeros, as log_softmax gives them over a dimension of one'
+_RAW = 'raw scores, as `CrossEntropyLoss` takes them'
+_PROBS = 'probabilities, without the logarithm'
+_ZEROS = 'only zeros, as log_softmax gives them over a dimension of one'
 
 def _kind(out):
     "What the numbers (N, 10) are, judged by what they add up to."
     def ones(o): return ((o-1).abs()<0.001).all()
     exp,low,high = out.exp(),out.min(),out.max()
-    if ones(exp.sum(1)): return _LOGS
+    if ones(exp.sum(1)): return 'log-probabilities'
     if ones(exp.sum(0)): return 'log-probabilities over the batch: dim=0 in place of dim=1'
     if low==high==0: return _ZEROS
     if high<=0: return 'none above 0, but the exponentials of a row do not add up to 1'
@@ -185,13 +186,13 @@ def _other_than(good, model, x):
       'that the ten numbers of an image add up, and the logarithm, since the loss is nll_loss. Raw scores are right '
       'where the loss is CrossEntropyLoss: check with --logits.', needs=_works)
 def log_probabilities(model, x, y, edition):
-    wrong = _other_than((_LOGS,), model, x)
+    wrong = _other_than(('log-probabilities',), model, x)
     return not wrong,wrong or 'they add up to 1'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd2004
 @rule('CrossEntropyLoss has log_softmax in it: return the last layer as it is, without softmax.', needs=_works)
 def raw_scores(model, x, y, edition):
-    wrong = _other_than((_RAW,_LOGS,_ZEROS), model, x)  # a last layer may start at zero
+    wrong = _other_than((_RAW,'log-probabilities',_ZEROS), model, x)  # a last layer may start at zero
     return not wrong,wrong or _kind(_outputs(model, x))
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0005
@@ -326,11 +327,10 @@ def ignores_neighbours(model, x, y, edition):
 # %% ../../nbs/tools/rules.ipynb #a3rd1012
 def _unused(model, x):
     "The names of layers and parameters that take no part in training or evaluation; of a layer with parts, its own."
-    called,read,names = set(),set(),[]
-    for o in model.modules(): o.register_forward_pre_hook(lambda o,_: called.add(o))
-    for training in (True,False):
-        for _,args,_ in operations(model, x[:8], training):
-            read |= {_memory(o) for o in tree_leaves(args) if isinstance(o, torch.Tensor)}
+    called,names = set(),[]
+    with torch.nn.modules.module.register_module_forward_pre_hook(lambda o,_: called.add(o)):
+        done = [*operations(model, x[:8], True), *operations(model, x[:8])]
+    read = {_memory(o) for _,args,_ in done for o in tree_leaves(args) if isinstance(o, torch.Tensor)}
     def used(o):
         if isinstance(o, torch.Tensor): return _memory(o) in read
         parts = [*o.modules(), *o.parameters()]
