@@ -9,6 +9,7 @@ __all__ = ['mnist_kit_train', 'mnist_kit_study', 'mnist_kit_bench', 'mnist_kit_c
 import os, shlex, signal, sys
 from contextlib import contextmanager
 from dataclasses import asdict
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
 
@@ -143,73 +144,97 @@ def mnist_kit_bench(
         print(f'\n{bench}\n\n{folder}')
 
 # %% ../../nbs/tools/cli.ipynb #c11e0011
-def _training(train, run, models, recipe, lr, epochs, **how):
+def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **how):
     "How `train_and_check` is to train; None if it need not. Raises `InputError` for what does not go together."
     expect(not (train and run), '--train and --run', 'one of them')
-    expect(not run or len(models)==1, f'--run for {len(models)} models', 'a single model')
+    expect(not run or len(subs)==1, f'--run for {len(subs)} models', 'a single model')
     if run:
         from mnist_kit.runs import read_run  # brings fastai, which takes seconds
         read_run(run)
     if not train: return None
-    return dict(recipe=asdict(recipe_with(spec_for(recipe).recipe, lr, epochs=epochs)), cwd=os.getcwd(), **how)
+    recipe = spec_for(recipe).recipe
+    recipe = asdict(recipe_with(recipe, lr, epochs=epochs or min(recipe.epochs, edition.epochs)))
+    from mnist_kit.data import device_for
+    from mnist_kit.sources import data_folder, load_source
+    device_for(device)
+    source = load_source(source)[0]  # once, and before anybody is checked: missing images are not a student's fault
+    own = os.environ.get('MNIST_KIT_DATA')
+    if source=='mnist': how['data'] = str(Path(own or data_folder()).expanduser().absolute())
+    return dict(recipe=recipe, source=source, device=device, cwd=os.getcwd(), **how)
 
 # %% ../../nbs/tools/cli.ipynb #c11e0013
-def _tables(json, csv, lines):
-    "What to do with the reports so far, after each: write the files that are asked for, and print what is new."
-    from mnist_kit.tools.grade import class_line, write_csv, write_json
-    outs,told = [o for o in (json,csv) if o],set()
-    expect(len({o.absolute() for o in outs})==len(outs), f'{str(json)!r} for both tables', 'a file for each')
-    for o in outs: expect_free(o.parent, [o.name])
+def _tables(files, lines, edition, again):
+    """What to do with the reports so far, after each: write `files` (a CSV, a JSON and an HTML file; each may be None)
+    and print what is new; and what was found the last time."""
+    from mnist_kit.tools.grade import class_line, write_csv, write_html, write_json
+    csv,json,html = [o and Path(o).expanduser() for o in files]
+    outs,told = [o for o in (csv,json,html) if o],set()
+    expect(len({o.absolute() for o in outs})==len(outs), 'one file for two tables', 'a file for each')
+    beside = outs[0].with_suffix('.checked') if outs else None
+    try: before = loads(beside.read_text())
+    except (AttributeError, OSError, ValueError): before = dict(files=[], found={})
+    for o in outs: expect_free(o.parent, [o.name] if o.name not in before['files'] else [])
     for o in outs: o.parent.mkdir(parents=True, exist_ok=True)
+    found = {} if again else before['found']
     def done(reports):
         if csv: write_csv(reports, csv)
-        if json: write_json(reports, json)
+        if json: write_json(reports, json, edition)
+        if html: write_html(reports, html, edition)
+        if outs: write_atomic(beside, dumps(dict(files=[o.name for o in outs], found=found)).encode())
         for r in reports:
-            if lines and r.what not in told: print(class_line(r), flush=True)
-            told.add(r.what)
-    return done
+            if (lines or len(reports)>1) and r.title not in told: print(class_line(r), flush=True)
+            told.add(r.title)
+    return done,found
 
 # %% ../../nbs/tools/cli.ipynb #c11e0014
 def _verdict(reports):
     "Print what came out; 0 if all required rules hold for all, else 1."
     from mnist_kit.tools.findings import findings_table
+    from mnist_kit.tools.grade import rule_lines
     good,n = sum(o.holds for o in reports),len(reports)
-    if n==1: print(findings_table(reports[0].findings))
+    if len({o.what for o in reports})==1:
+        for o in reports: print(*[f'\n{o.title}']*(n>1), findings_table(o.findings), sep='\n'*(n>1))
+    else: print('', *rule_lines(reports), sep='\n')
     print(f'\n{good} of {n} hold all required rules' if n>1 else
-          f"\n{reports[0].what}: {'all required rules hold' if good else 'not all required rules hold'}")
+          f"\n{reports[0].title}: {'all required rules hold' if good else 'not all required rules hold'}")
     return 0 if good==n else 1
 
 # %% ../../nbs/tools/cli.ipynb #baf0f6dc
 @call_parse
 def mnist_kit_check(
-    models:_several('student.py:Net, student.py, or model1, model2, model3', '+'),
+    models:_several('student.py, student.ipynb, student.py:Net(0.05), a folder with a folder for each, or model1', '+'),
+    name:str=None,         # of the class, for all that name none; by default each that takes images
+    args:str=None,         # of the class, for all that need some, such as 0.05
+    edition:str='mnist_kit', # of the assignment, whose numbers are asked for; see EDITIONS in mnist_kit.spec
+    budget:int=None,       # parameters; by default those of the edition
+    target:float=None,     # fraction of the test images; by default that of the edition
+    epochs:int=None,       # that are allowed, and with --train those that are trained; by default those of the edition
+    logits:bool=False,     # are raw scores asked for, in place of log-probabilities?
+    gap:bool=False,        # is global average pooling asked for?
     train:bool=False,      # train it, and check what came out
     run:str=None,          # folder of a run of this model that is there already; check that, too
     recipe:str='model3',   # by whose recipe to train: model1, model2 or model3
-    epochs:int=None,       # passes over the training images; by default those of the recipe
     lr:float=None,         # learning rate, for a one-cycle its peak; by default that of the recipe
     source:str='auto',     # train on mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
     seed:int=0,            # of the training
     device:str=None,       # to train on: cpu, cuda, cuda:1, mps; by default the fastest that is there
-    gap:bool=False,        # is global average pooling asked for?
     jobs:int=1,            # submissions at a time
-    timeout:float=None,    # seconds for each submission; by default 60, and 7200 with --train
+    timeout:float=None,    # seconds for each; by default 60, and with --train three times what its first epoch promises
     memory:int=None,       # MiB for each, beyond what PyTorch takes; by default 2048, and 8192 with --train
     json:str=None,         # file for all that was found, for machines
-    csv:str=None           # file for a table with a row for each submission
+    csv:str=None,          # file for a table with a row for each model
+    html:str=None,         # file for a page to read and to hand out
+    again:bool=False       # check also what was checked before, and is unchanged
 ):
     "Check models of your own against the assignment's rules. What is checked is run, with your rights."
     sys.stdout.reconfigure(errors='backslashreplace')  # a tick, or a name, that the terminal cannot show
-    for s in stop_signals():
-        if s!=signal.SIGINT: signal.signal(s, signal.default_int_handler)
-    with _in_one_line('mnist_kit_check', '; the rows that were finished are kept' if csv or json else ''):
-        from mnist_kit.tools.grade import check_all, split_name
-        models = list(dict.fromkeys(models))
-        for o in models: split_name(o)
+    for s in set(stop_signals())-{signal.SIGINT}: signal.signal(s, signal.default_int_handler)
+    with _in_one_line('mnist_kit_check', '; the rows that were finished are kept' if csv or json or html else ''):
+        from mnist_kit.tools.grade import check_all, find_submissions
         for k,v in dict(jobs=jobs, timeout=timeout, memory=memory).items():
             expect(v is None or v>0, f'{k}={v!r}', 'a number above 0')
-        how = _training(train, run, models, recipe, lr, epochs, source=source, seed=seed, device=device)
-        done = _tables(json and Path(json).expanduser(), csv and Path(csv).expanduser(), len(models)>1)
-        reports = check_all(models, min(jobs, len(models)), done, gap=gap, run=run, train=how,
-                            timeout=timeout or (7200 if train else 60), memory=memory or (8192 if train else 2048))
-        sys.exit(_verdict(reports))
+        subs,asked = find_submissions(models, name, args),edition_for(edition, budget, target, epochs)
+        how = _training(train, run, subs, recipe, lr, epochs, asked, source, device, seed=seed)
+        done,kept = _tables((csv,json,html), len(subs)>1, asked, again)
+        sys.exit(_verdict(check_all(subs, min(jobs, len(subs)), done, kept, gap=gap, run=run, train=how, edition=asked,
+                                    logits=logits, timeout=timeout, memory=memory or (8192 if train else 2048))))

@@ -6,7 +6,7 @@
 __all__ = ['end_with_parent', 'end_session', 'Outcome', 'run_apart']
 
 # %% ../../nbs/tools/sandbox.ipynb #f72a5bfc
-import io, json, os, signal, subprocess, sys, tempfile, threading, time, traceback
+import ctypes, io, json, os, signal, site, subprocess, sys, tempfile, threading, time, traceback
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -47,16 +47,53 @@ class _Notes:
         self.file.write(json.dumps(note)+'\n')
         self.file.flush()
 
+_LINE = 2**16  # bytes of a note that is read
+_FILE = 2**24  # and of all of them
+
 def _read_notes(
-    path:Path # need not be there yet
-)->list:      # of dicts
+    file  # open for reading bytes
+)->list:  # of dicts
     "The notes of a process so far."
-    if not path.exists(): return []
+    file.seek(0)
     found = []
-    for o in path.read_text(encoding='utf-8', errors='replace').split('\n')[:-1]:
-        try: found.append(json.loads(o))
-        except ValueError: pass
+    for o in file.read(_FILE).split(b'\n')[:-1]:
+        try: found.append(json.loads(o) if len(o)<_LINE else None)
+        except (ValueError, RecursionError): pass
     return [o for o in found if isinstance(o, dict)]
+
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0031
+def _end_below(
+    pid:int # of a process that is there
+):
+    "End all that a process has started, and that those have; where there is a /proc."
+    for _ in range(100):  # some may start others meanwhile
+        parent,below = {},{pid}
+        for o in Path('/proc').glob('[0-9]*/stat'):
+            try: state,above = o.read_text(errors='replace').rpartition(')')[2].split()[:2]
+            except (OSError, ValueError): continue
+            if state!='Z': parent[int(o.parent.name)] = int(above)
+        while more := {k for k,v in parent.items() if v in below}-below: below |= more
+        if below=={pid}: return
+        for o in below-{pid}:
+            try: os.kill(o, signal.SIGKILL)
+            except OSError: pass
+        time.sleep(0.01)
+
+def _stand_between():
+    "On Linux: a copy of this process goes on. This one waits for it, ends what it has started, and ends as it did."
+    if sys.platform!='linux': return
+    above = os.getppid()
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    worker,status = os.fork(),None
+    if not worker: return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while status is None and os.getppid()==above:
+        pid,ended = os.waitpid(worker, os.WNOHANG)
+        if pid: status = os.waitstatus_to_exitcode(ended)
+        else: time.sleep(0.02)
+    _end_below(os.getpid())
+    if status is not None and status>=0: os._exit(status)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0010
 def _run_child(
@@ -67,10 +104,12 @@ def _run_child(
     memory:int    # see `_limit_memory`
 ):
     "What the process of `run_apart` does."
+    _stand_between()
     end_with_parent()
     note,status = _Notes(notes),0
     names = dict(note=note, args=args)
     exec(first, names)
+    note(dict(ready=True))
     _limit_memory(memory)
     try:
         exec(code, names)
@@ -85,20 +124,32 @@ def _run_child(
     os._exit(status)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0012
-def _start(folder, *args):
-    "The process that runs `_run_child` with `args`, in `folder`."
+_NEEDED = '''PATH LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT
+OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE OPENBLAS_L2_SIZE CUDA_VISIBLE_DEVICES'''.split()
+
+def _environment(folder):
+    "What a process finds in `os.environ`, with its home and its temporary files in `folder`."
+    home,tmp = str(folder/'home'),str(folder/'tmp')
+    return {k: v for k,v in os.environ.items() if k.upper() in _NEEDED} | dict(
+        HOME=home, USERPROFILE=home, TMPDIR=tmp, TEMP=tmp, TMP=tmp, PYTHONUSERBASE=site.getuserbase(),
+        PYTHONDONTWRITEBYTECODE='1', MPLBACKEND='Agg')
+
+def _start(folder, env, *args):
+    "The process that runs `_run_child` with `args`; `env` is added to its environment."
+    for o in ('cwd','home','tmp'): (folder/o).mkdir()
     home = str(files('mnist_kit').parent)  # where this package is, installed or not
     # '', the working folder, is not searched, and `home` last: no file may stand in for one of Python's
     code = (f"import sys; sys.path = [o for o in sys.path if o]+[{home!r}]; "
             f'from mnist_kit.tools.sandbox import _run_child; _run_child(*{args!r})')
-    return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], cwd=folder, start_new_session=True,
-                            env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1', MPLBACKEND='Agg'),
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], cwd=folder/'cwd', start_new_session=True,
+                            env=_environment(folder)|env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
 
 def end_session(
     process:subprocess.Popen # with a session of its own
 ):
-    "End a process and all that it has started."
+    "End a process and all that it has started; where there is no /proc, all but what has left its session."
+    if process.poll() is None: _end_below(process.pid)
     try: os.killpg(process.pid, signal.SIGKILL)
     except (OSError, AttributeError): process.kill()
     process.wait()
@@ -121,36 +172,42 @@ class Outcome:
     ended:str     # 'whole', or for want of 'memory' or 'time', or 'early', by itself
     status:int    # of its exit
     printed:int   # characters
-    seconds:float
+    seconds:float # that it ran
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0022
+_START = 300  # seconds, for `first`
+
 def run_apart(
     code:str,          # Python; see `_run_child` for this one and the next two
     args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
     first:str='',
-    timeout:float=60,  # seconds, all together
+    timeout:float=60,  # seconds, all together, after `first`
     memory:int=2048,   # MiB, beyond what is there after `first`
-    heard=None,        # called with all notes so far, twice a second and at the end
-    started=None       # called with the process
+    heard=None,        # called with all notes so far, twice a second and at the end; may return a new `timeout`
+    started=None,      # called with the process
+    env:dict={}        # further environment variables
 )->Outcome:
     "Run code in a process of its own, with limits."
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as d:
-        notes,cwd = Path(d)/'notes.jsonl',Path(d)/'cwd'
-        cwd.mkdir()
-        p = _start(cwd, code, args, first, str(notes), memory)
+    began,late,told = time.perf_counter()+_START,False,set()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, (Path(d)/'notes.jsonl').open('xb+') as notes:
+        p = _start(Path(d), env, code, args, first, notes.name, memory)
         printed = _Printed(p.stdout)
+        def hear():
+            nonlocal began
+            noted = _read_notes(notes)
+            if 'ready' not in told and noted: began = time.perf_counter()
+            told.update(*noted)
+            return [o for o in noted if not o.keys()&{'ready','memory','end'}]
         try:
             if started: started(p)
-            while p.poll() is None and time.perf_counter()-began<timeout:
+            while p.poll() is None and not late:
                 time.sleep(0.5 if heard else 0.05)
-                if heard: heard(_read_notes(notes))
-            late = p.poll() is None
+                if heard: timeout = heard(hear()) or timeout
+                elif 'ready' not in told: hear()
+                late = time.perf_counter()-began>timeout
         finally: end_session(p)
         printed.thread.join(2)
-        noted = _read_notes(notes)
+        noted = hear()
     if heard: heard(noted)
-    told = {k for o in noted for k in o}
     ended = 'memory' if 'memory' in told else 'whole' if 'end' in told else 'time' if late else 'early'
-    return Outcome([o for o in noted if not o.keys()&{'memory','end'}], ended, p.returncode, printed.n,
-                   time.perf_counter()-began)
+    return Outcome(noted, ended, p.returncode, printed.n, max(0, time.perf_counter()-began))

@@ -2,24 +2,31 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conftest import command
+from conftest import command, run_python
 from mnist_kit.core import InputError
 from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
-from mnist_kit.tools.grade import check_all, check_submission, split_name, write_csv
-from mnist_kit.tools.findings import findings_table
-from mnist_kit.tools.rules import RULES
+from mnist_kit.spec import EDITIONS
+from mnist_kit.tools import grade
+from mnist_kit.tools.grade import LOADS, REPORT_SCHEMA, Report, Submission, check_all, check_submission, class_line
+from mnist_kit.tools.grade import find_submissions, read_args, rule_lines, split_name, write_csv, write_html, write_json
+from mnist_kit.tools.findings import expected_findings, findings_table
+from mnist_kit.tools.sandbox import Outcome
 from submissions import faulty
 
 FAULTY = Path(faulty.__file__)
+HANDED_IN = FAULTY.parent / 'handed_in'  # as a class hands in: a folder for each, and in each another difficulty
 
 
 def broken(report):
@@ -29,14 +36,26 @@ def broken(report):
 
 def told(*args, **kwargs):
     "Status, output and errors of the command."
-    p = subprocess.run(command('mnist_kit_check', *args), capture_output=True, text=True, timeout=300, **kwargs)
+    p = subprocess.run(command('mnist_kit_check', *args), capture_output=True, text=True, timeout=900, **kwargs)
     return p.returncode, p.stdout, p.stderr
 
 
 # ---------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize('what', ['student.txt', 'model4', 'nothing.py', 'nothing.py:Net', f'{FAULTY}:a b', ''])
+@pytest.mark.parametrize(
+    'what',
+    [
+        'student.txt',
+        'model4',
+        'nothing.py',
+        'nothing.py:Net',
+        f'{FAULTY}:a b',
+        '',
+        f'{FAULTY}:Sound(open("x"))',
+        f'{FAULTY}:Sound(1)(2)',
+    ],
+)
 def test_what_is_no_file_with_a_class_is_refused(what):
     with pytest.raises(InputError) as e:
         split_name(what)
@@ -82,7 +101,185 @@ def test_an_error_in_forward_names_its_line():
 def test_a_class_is_found_by_its_name_or_because_it_is_the_only_one(tmp_path):
     (tmp_path / 'helper.py').write_text('class Net: pass\n')
     (tmp_path / 'one.py').write_text(f'import helper\n{NET.replace("Net", "Anything")}')
-    assert check_submission(str(tmp_path / 'one.py'), threads=1).findings[0].found == 'class Anything'
+    report = check_submission(str(tmp_path / 'one.py'), threads=1)
+    assert report.findings[0].found == 'class Anything'
+    assert report.model == 'Anything' and report.title.endswith('one.py:Anything')
+
+
+# ---------------------------------------------------------------- what a class hands in
+
+LOADING = f"""
+import json, os, sys
+from pathlib import Path
+from mnist_kit.tools import submission
+from mnist_kit.tools.grade import find_submissions
+submission.check_model = lambda *args, **kwargs: []  # it is about loading
+for sub in find_submissions([{str(HANDED_IN)!r}], args='0.05'):
+    told = []
+    if Path(sub.path).is_file() and not os.fork():
+        told = [sub.what, None, []]
+        def tell(*names): told[1:] = names
+        part = bool(sub.file)
+        found = submission.check_file(sub.path, sub.name, None, sub.args, sub.root, 3, part, tell)[1]
+        print(json.dumps([sub.what + sub.file.rpartition('/')[2], *told[1:], *[(o.rule, o.holds, o.found, o.hint) for o in found]]), flush=True)
+        os._exit(0)
+    if Path(sub.path).is_file(): os.wait()
+"""
+
+
+@pytest.fixture(scope='module')
+def loaded():
+    "For each student: the class that was found, other networks, and what was found of the loading."
+    p = run_python('-c', LOADING)
+    assert p.returncode == 0, p.stderr
+    return {k: o for k, *o in map(json.loads, p.stdout.splitlines())}
+
+
+KINDS = dict(  # who: the models; does it load whole? a part of what was found, and of the hint
+    ada=(['Net'], False, 'torchsummary: not installed, and the check goes on', 'pip install torchsummary'),
+    ben=(['Net'], False, "NameError: name 'get_ipython' is not defined (line 4)", 'notebook'),
+    cleo=(['Model_1', 'Model_2', 'Model_3'], True, 'all of it', ''),
+    danmodel_py=(['Net'], True, 'all of it', ''),
+    eve=(['Net'], False, 'albumentations, seaborn, torchsummary: not installed', 'only prints or draws'),
+    finn=(['Net'], False, 'NVIDIA', 'if torch.cuda.is_available()'),
+    gil=(['Net'], False, 'Dataset not found', 'fetches data'),
+    hana=(['Net'], False, 'TookTooLong', 'It trains'),
+    ida=(['Net'], True, 'all of it', ''),
+    lea=(['Net'], True, 'all of it', ''),
+    moe=(['Net'], True, 'all of it', ''),
+)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='forks')
+@pytest.mark.parametrize('who', [o.replace('_py', '.py') for o in KINDS])
+def test_what_is_handed_in_is_taken_as_it_is(loaded, who):
+    names, whole, found, hint = KINDS[who.replace('.py', '_py')]
+    first, others, loads, whole_file = loaded[who]
+    assert [first, *others] == names and loads[:2] == ['loads', True] and names[0] in loads[2]
+    assert whole_file[:2] == ['whole_file', whole] and found in whole_file[2] and hint in whole_file[3]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='forks')
+def test_what_is_missing_and_needed_is_named_with_what_to_do(loaded):
+    *_, loads, whole_file = loaded['kim']
+    assert loads[:2] == ['loads', False] and "'GhostNorm' is not defined" in loads[2]
+    assert 'pip install layers_of_kim' in loads[3] and whole_file[2].count('layers_of_kim') == 1
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='forks')
+def test_a_file_with_parts_of_a_network_only_is_not_a_network(loaded):
+    first, others, loads, whole_file = loaded['danlayers.py']
+    assert (first, others) == (None, []) and 'Scale: none of them takes images' in loads[2]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='forks')
+def test_of_a_notebook_the_last_definition_counts_and_what_is_no_python_is_a_finding(loaded):
+    *_, whole_file = loaded['ada']
+    assert 'cell 10' in whole_file[2] and 'cell 1)' not in whole_file[2]
+
+
+def test_a_folder_for_each_student_is_a_submission_with_its_name():
+    found = {o.what: o for o in find_submissions([str(HANDED_IN)]) if o.file != 'src/layers.py'}
+    assert [*found] == ['ada', 'ben', 'cleo', 'dan', 'eve', 'finn', 'gil', 'hana', 'ida', 'jon', 'kim', 'lea', 'moe']
+    assert found['dan'].file == 'src/model.py', 'and not train.py, which only imports it'
+    assert found['dan'].root == str(HANDED_IN / 'dan')
+
+
+def test_of_several_files_only_those_with_a_network_are_rows(monkeypatch):
+    def check(sub, **kwargs):
+        loads = replace(LOADS, holds=sub.file != 'layers.py', found='Scale: ' + grade.PARTS)
+        if 'layers' in sub.file:
+            return Report(sub.what, [loads])
+        return Report(
+            sub.what, [replace(loads, found='class Net')], model=sub.name or 'Net', others=['Old'] * (not sub.name)
+        )
+
+    def whats(*files):
+        subs = [Submission('ada', str(FAULTY), root=str(HANDED_IN), file=o) for o in files]
+        return [o.title for o in check_all([*subs, Submission('bob', str(FAULTY))])]
+
+    monkeypatch.setattr(grade, 'check_submission', check)
+    assert whats('layers.py', 'net.py') == ['ada:Net', 'ada:Old', 'bob:Net', 'bob:Old']
+    assert whats('net.py', 'two.py')[::2] == ['ada/net.py:Net', 'ada/two.py:Net', 'bob:Net']
+    assert whats('layers.py', 'more_layers.py')[:2] == ['ada/layers.py', 'ada/more_layers.py'], 'if there is no other'
+
+
+def test_folders_patterns_and_names_are_found_each_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        'class/Ada Byron_4711_assignsubmission_file_/a.py',
+        'class/bob/one.py',
+        'class/bob/two/two.py',
+        'class/bob/venv/lib.py',
+        'class/bob/.ipynb_checkpoints/one.py',
+        'class/loose.py',
+        'repo/src/net.py',
+        'repo/.git/config.py',
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(NET)
+
+    def names(*whats, **kwargs):
+        return ['/'.join(filter(None, (o.what, o.file))) for o in find_submissions(whats, **kwargs)]
+
+    assert names('class') == ['Ada Byron', 'bob/one.py', 'bob/two/two.py', 'loose.py']
+    assert names('repo') == ['repo'], 'a repository is one submission'
+    assert names('class/*.py', 'class/loose.py') == ['class/loose.py'], 'each once'
+    (one,) = find_submissions(['class/bob/*.py:Net(0.1, wide=True)'])
+    assert (one.what, one.name) == ('class/bob/one.py:Net(0.1, wide=True)', 'Net')
+    assert one.args == dict(args=[0.1], kwargs=dict(wide=True))
+    (two,) = find_submissions(['class/loose.py'], name='Net2', args='3')
+    assert (two.name, two.args) == ('Net2', dict(args=[3], kwargs={}, where_it_fits=True))
+    (tmp_path / 'empty').mkdir()
+    for what in ('*.ipynb', 'empty', 'nowhere/*.py:Net'):
+        with pytest.raises(InputError, match='expected'):
+            find_submissions([what])
+
+
+def test_a_folder_without_a_network_is_a_row_with_a_hint(tmp_path):
+    report = check_submission(Submission('jon', str(HANDED_IN / 'jon')))
+    assert broken(report) == ['loads'] and 'no class of nn.Module in 1 file' in report.findings[0].found
+    (tmp_path / 'work.zip').touch()
+    assert 'Unpack work.zip' in check_submission(Submission('zip', str(tmp_path))).findings[0].hint
+
+
+@pytest.mark.parametrize('text', ['open("x")', '1)+f(2', 'x', '*[1]', '**{}', '[' * 10_000])
+def test_arguments_are_literals(text):
+    with pytest.raises(InputError, match='expected numbers'):
+        read_args(text)
+
+
+def test_another_edition_asks_for_its_own_numbers():
+    (moe,) = find_submissions([str(HANDED_IN / 'moe' / 'model.py')])
+    report = check_submission(moe, threads=1, edition=EDITIONS['10k-15'])
+    assert broken(report) == [], findings_table(report.findings)
+    (budget,) = [o for o in report.findings if o.rule == 'budget']
+    n = 8 * 9 + 2 * 8 + 20 * 8 * 9 + 2 * 20 + 2 * (20 * 20 * 9 + 2 * 20) + 21 * 10
+    assert (budget.found, budget.expected) == (f'{n:,} parameters', 'fewer than 10,000')
+
+
+@pytest.mark.slow
+def test_a_class_is_judged_as_a_careful_reader_would(tmp_path):
+    status, out, err = told(
+        HANDED_IN, '--args', '0.05', '--jobs', 2, '--csv', tmp_path / 'c.csv', '--html', tmp_path / 'c.html'
+    )
+    assert status == 1, err
+    rows = list(csv.DictReader((tmp_path / 'c.csv').open(newline='')))
+    failed = {f'{r["submission"]} {r["model"]}'.strip(): r['failed'] for r in rows}
+    assert failed == dict.fromkeys(
+        [f'{k} Net' for k in ('ada', 'ben', 'dan', 'eve', 'finn', 'gil', 'hana', 'ida')], ''
+    ) | {
+        'cleo Model_1': 'budget',
+        'cleo Model_2': 'runs',
+        'cleo Model_3': '',
+        'jon': 'loads',
+        'kim Net': 'loads',
+        'lea Net': 'log_probabilities',
+        'moe Net': 'budget',
+    }
+    assert len({r['required_rules'].split(' of ')[1] for r in rows}) == 1, 'all have the same number of rules'
+    assert '2 of 15 break budget' in out and '9 of 15 hold' in out
+    assert all(f'>{k.partition(" ")[0]}' in (tmp_path / 'c.html').read_text() for k in failed)
 
 
 # ---------------------------------------------------------------- processes
@@ -96,6 +293,13 @@ def test_what_ends_or_fills_a_process_is_found_from_outside(rule, name):
     report = check_submission(f'{FAULTY}:{name}', timeout=30, memory=1024, threads=1)
     assert broken(report) == [rule], findings_table(report.findings)
     assert report.seconds < 40
+
+
+def test_what_an_import_prints_counts_only_if_it_succeeds(tmp_path):
+    for name, then in dict(good='', bad='\n1/0').items():
+        (tmp_path / f'{name}.py').write_text(f'print("x" * 30_000){then}\n')
+    good, bad = check_all([str(tmp_path / 'good.py'), str(tmp_path / 'bad.py')], threads=1)
+    assert broken(good) == ['loads', 'quiet'] and broken(bad) == ['loads']
 
 
 def test_a_copy_of_the_process_adds_no_finding(tmp_path):
@@ -123,6 +327,63 @@ def test_one_submission_does_not_find_what_another_writes_and_one_that_has_gone_
     assert [r.findings[0].holds for r in reports] == [True, False, True] and not (tmp_path / 'mine.txt').exists()
 
 
+HOSTILE = """
+import os, sys
+sys.path.append('..')
+with open('../notes.jsonl', 'a') as f:
+    for o in ('{"finding": 3}', '{"finding": {"rule": [], "holds": 7}}', '[' * 60_000, '{"at": {"a": []}}', '{"others": [3]}',
+              '{"model": "x", "others": ["y z"]}', '{"epoch": {"epoch": "1"}, "of": 2}', '{"run": 1, "line": []}', 'x' * 10**7,
+              '{"finding": {"rule": "no_such_rule", "holds": true, "found": "", "hint": ""}}', '{"error": null}', '"at"'):
+        print(o, file=f)
+from mnist_kit.tools import rules
+rules.RULES.clear()
+""" + NET.replace('28)', '28); self.name = "x"')
+
+
+def test_a_hostile_submission_harms_its_own_row_only(tmp_path):
+    (tmp_path / 'a.py').write_text(HOSTILE)
+    (tmp_path / 'b.py').write_text(NET)
+    a, b = check_all([str(tmp_path / 'a.py'), str(tmp_path / 'b.py')], threads=1)
+    assert not a.holds and a.unchecked >= 12, 'a rule that is taken away is not checked, and so does not hold'
+    assert broken(b) == ['batch_normalisation'] and b.unchecked == 0
+    assert [o.rule for o in a.findings] == [o.rule for o in b.findings] and len(a.required) == len(b.required)
+    assert [o.sentence for o in a.findings] == [o.sentence for o in b.findings]
+
+
+def test_an_error_of_the_check_itself_is_one_row(monkeypatch):
+    def fails(*args, **kwargs):
+        raise RecursionError('too \x1b[2J deep')
+
+    monkeypatch.setattr(grade, 'run_apart', fails)
+    a, b = check_all([f'{FAULTY}:Sound', f'{FAULTY}:NaN'])
+    assert broken(a) == broken(b) == ['loads'] and 'too \\x1b[2J deep' in a.findings[0].found
+    assert a.score == '0 of 16'
+
+
+def test_an_interrupt_ends_all_that_runs(tmp_path):
+    for k in range(6):
+        (tmp_path / f'{k}.py').write_text('import time; time.sleep(300)' * (k > 0))
+    started = []
+
+    def run_apart(*args, **kwargs):
+        tell = kwargs.pop('started')
+        return real(*args, **kwargs, started=lambda p: (started.append(p), tell(p)))
+
+    def interrupted(reports):
+        raise KeyboardInterrupt
+
+    real, grade.run_apart = grade.run_apart, run_apart
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            check_all([str(o) for o in sorted(tmp_path.iterdir())], 2, interrupted)
+        while len(alive := [t for t in threading.enumerate() if 'ThreadPool' in t.name]):
+            alive[0].join(20)
+            assert not alive[0].is_alive()
+    finally:
+        grade.run_apart = real
+    assert 2 <= len(started) <= 4 and all(p.poll() is not None for p in started)
+
+
 def test_the_run_of_another_model_is_not_taken():
     run = next(RECORDS.glob('model3-seed*'))
     findings = check_submission(f'{FAULTY}:Sound', run=str(run), threads=1).findings
@@ -138,9 +399,10 @@ def test_one_model_gets_a_table_a_json_and_status_0(tmp_path):
     assert status == 0, out + err
     assert out.count('✓') >= 15 and 'all required rules hold' in out and '99.42 %' in out
     o = json.loads((tmp_path / 'o.json').read_text())['submissions'][0]
-    assert o['what'] == 'model3' and o['holds'] and {f['rule'] for f in o['findings']} >= set(RULES)
-    status, _, err = told('model3', '--json', tmp_path / 'o.json')
-    assert status == 1 and 'already holds' in err and (tmp_path / 'o.json').read_text().count('"what"') == 1
+    assert o['what'] == 'model3' and o['holds'] and {f['rule'] for f in o['findings']} >= {*expected_findings()}
+    (tmp_path / 'other.json').write_text('mine')
+    status, _, err = told('model3', '--json', tmp_path / 'other.json')
+    assert status == 1 and 'already holds' in err and (tmp_path / 'other.json').read_text() == 'mine'
 
 
 def test_a_model_below_the_target_gives_status_1():
@@ -182,6 +444,125 @@ runpy.run_path({command('mnist_kit_check')[-1]!r}, run_name='__main__')"""
     assert 'NeverEnds' not in left
 
 
+# ---------------------------------------------------------------- tables
+
+
+def report(what='a.py', **found):
+    "A report with some findings in it."
+    holds = {k: v for k, v in found.items()}
+    expected = {'loads': LOADS} | expected_findings()
+    return Report(what, [replace(o, holds=holds.get(k, True), found='found', hint='hint') for k, o in expected.items()])
+
+
+NASTY = '\x1b[2J\u202e<script>alert(1)</script>&"\''
+
+
+def test_what_a_student_writes_is_shown_and_never_run(tmp_path):
+    note = dict(rule='budget', sentence='', holds=False, found=NASTY, expected='', hint=NASTY, required=True)
+    out = Outcome([dict(finding=note), dict(model=NASTY, others=[]), dict(at=NASTY)], 'early', 1, 0, 1.0)
+    made = grade._report(Submission(NASTY, 'a.py'), out, dict(loads=LOADS) | expected_findings(), 1, 1)
+    (tmp_path / 'a').mkdir()
+    write_html([made], tmp_path / 'a.html')
+    write_csv([made], tmp_path / 'a.csv')
+    write_json([made], tmp_path / 'a.json')
+    table = findings_table(made.findings) + class_line(made)
+    for text in (table, *(o.read_text() for o in tmp_path.glob('a.*'))):
+        assert '\x1b' not in text and '\u202e' not in text and '[2J' in text
+    page = (tmp_path / 'a.html').read_text()
+    assert '<script' not in page and page.count('&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;&#x27;') >= 3
+    assert 'src=' not in page and 'http' not in page.replace('http-equiv', ''), 'it needs no other file'
+
+
+def test_the_csv_disarms_formulas_and_leaves_empty_cells_empty(tmp_path):
+    write_csv([report('=1+1'), report('-x'), report('@a'), report('+a')], tmp_path / 'o.csv')
+    header, *rows = csv.reader((tmp_path / 'o.csv').open(newline=''))
+    assert [r[0] for r in rows] == ["'=1+1", "'-x", "'@a", "'+a"]
+    assert {rows[0][header.index(k)] for k in ('model', 'run', 'failed')} == {''}
+    assert [r[header.index('required_rules')] for r in rows] == ['15 of 15'] * 4 or len(rows) == 4
+
+
+def test_each_broken_rule_is_a_line_for_the_class():
+    lines = rule_lines([report(budget=False), report(budget=False, bias_before_norm=False), report(shape=None)])
+    assert [o.partition(':')[0] for o in lines] == [
+        '2 of 3 break budget',
+        '1 of 3 break bias before norm (not required)',
+    ]
+
+
+def test_the_report_is_as_its_schema_says(tmp_path):
+    jsonschema = pytest.importorskip('jsonschema')
+    write_json([report(shape=None), report(loads=False)], tmp_path / 'o.json')
+    o = json.loads((tmp_path / 'o.json').read_text())
+    jsonschema.validate(o, REPORT_SCHEMA)
+    del o['submissions'][0]['findings'][0]['holds']
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(o, REPORT_SCHEMA)
+
+
+def test_what_is_unchanged_is_not_checked_again(tmp_path, monkeypatch):
+    checked = []
+
+    def check(sub, **kwargs):
+        checked.append(sub.what)
+        return report(sub.what)
+
+    monkeypatch.setattr(grade, 'check_submission', check)
+    monkeypatch.chdir(tmp_path)
+    for name in ('a', 'b', 'utils'):
+        Path(f'{name}.py').write_text('import utils\n' if name == 'a' else NET)
+    kept = {}
+
+    def again(**kwargs):
+        checked.clear()
+        reports = check_all(['a.py', 'b.py'], kept=kept, **kwargs)
+        assert [o.what for o in reports] == ['a.py', 'b.py'] and all(o.holds for o in reports)
+        kept.update(json.loads(json.dumps(kept)))
+        return list(checked)
+
+    assert again() == ['a.py', 'b.py'] and again() == []
+    assert again(logits=True) == ['a.py', 'b.py'] and again(logits=True) == []
+    Path('b.py').write_text(NET + '\n')
+    assert again() == ['b.py']
+    Path('utils.py').write_text('x = 1\n')
+    assert again() == ['a.py'], 'what it imports has changed'
+
+
+# ---------------------------------------------------------------- trainings
+
+
+def test_a_training_may_take_three_times_what_its_first_epoch_promises(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(grade.time, 'perf_counter', lambda: now[0])
+    notes, said = [dict(at='training')], []
+    tell = grade._Teller('a.py', said.append)
+    now[0] = 10.0
+    assert tell(notes) is None
+    notes.append(dict(epoch=dict(epoch=1, train_accuracy=0.5, valid_accuracy=0.25), of=20))
+    now[0] = 50.0
+    assert tell(notes) == 40 + 60 + 3 * 40 * 20 and len(said) == 1 and '25.00 %' in said[0]
+    now[0] = 60.0
+    assert tell(notes) == 40 + 60 + 3 * 40 * 20, 'it is measured once'
+    assert grade._Teller('a.py', said.append, 7)(notes) == 7, 'unless one is given'
+
+
+def test_a_training_that_is_stopped_says_how_far_it_came():
+    epoch = [dict(epoch=dict(epoch=i, train_accuracy=0.9, valid_accuracy=0.9), of=20) for i in range(1, 7)]
+    loads = dict(rule='loads', sentence='', holds=True, found='class Net', expected='', hint='', required=True)
+    out = Outcome([dict(finding=loads), dict(at='training'), *epoch], 'time', -9, 0, 100.0)
+    expected = {'loads': LOADS} | expected_findings(run=True)
+    found = {o.rule: o for o in grade._report(Submission('a.py', 'a.py'), out, expected, 1, 100).findings}
+    assert found['target'].holds is None, 'it is not the model that fails'
+    assert found['finishes'].holds is False and '6 of 20 epochs' in found['finishes'].found
+    assert 'timeout' in found['finishes'].hint
+
+
+def test_missing_mnist_stops_a_training_before_anybody_is_checked(tmp_path):
+    status, out, err = told(
+        'model3', 'model1', '--train', '--source', 'mnist', env=dict(os.environ, MNIST_KIT_DATA=str(tmp_path))
+    )
+    assert status == 1 and out == '' and 'MNIST_KIT_DATA' in err and err.count('\n') == 1
+
+
 @pytest.mark.parametrize(
     'args, part',
     [
@@ -192,6 +573,10 @@ runpy.run_path({command('mnist_kit_check')[-1]!r}, run_name='__main__')"""
         (['model1', 'model2', '--run', 'x'], 'a single model'),
         (['model3', '--run', 'nowhere'], 'cannot be read'),
         (['model3', '--csv', 'o', '--json', 'o'], 'a file for each'),
+        (['model3', '--edition', 'of 1999'], 'one of mnist_kit'),
+        (['model3', '--target', '99.4'], 'a fraction'),
+        (['*.nothing'], 'that files match'),
+        (['model3', '--args', 'x'], 'such as 0.05'),
     ],
 )
 def test_wrong_arguments_end_in_one_line(args, part):
@@ -206,3 +591,11 @@ def test_it_trains_a_model_of_ones_own_and_does_not_judge_other_digits(tmp_path)
     assert status == 1 and 'epoch 1 of 1' in out and 'not MNIST' in out, out + err
     (run,) = tmp_path.glob('runs/*/run.json')
     assert read_run(run).model == 'Sound'
+
+
+@pytest.mark.slow
+def test_raw_scores_can_be_asked_for_in_a_training_too(tmp_path):
+    lea = HANDED_IN / 'lea' / 'model.py'
+    status, out, err = told(lea, '--logits', '--train', '--epochs', 1, '--source', 'digits', cwd=tmp_path)
+    assert '✓ raw scores' in out and 'epoch 1 of 1' in out and '✗' not in out, out + err
+    assert read_run(next(tmp_path.glob('runs/*'))).model == 'Net'

@@ -77,6 +77,69 @@ def test_what_it_has_started_ends_with_it():
         assert out.ended == ended and gone(out.notes[0]['pid'])
 
 
+@linux
+@pytest.mark.parametrize(
+    'then, ended',
+    [('', 'whole'), ('\nwhile True: pass', 'time'), ('\nimport os; os._exit(3)', 'early')],
+    ids=['works', 'loops', 'leaves'],
+)
+def test_what_has_left_for_a_session_of_its_own_ends_too(then, ended):
+    code = 'import subprocess; note(dict(pid=subprocess.Popen(["setsid", "-w", "sleep", "300"]).pid))'
+    code += """
+import os
+if not os.fork():
+    os.setsid()
+    if os.fork(): os._exit(0)
+    open('pid', 'w').write(str(os.getpid()))
+    os.rename('pid', '../tmp/orphan')
+    while True: pass
+while not os.path.exists('../tmp/orphan'): pass
+note(dict(pid=int(open('../tmp/orphan').read())))
+"""
+    out = run_apart(code + then, timeout=4)
+    assert out.ended == ended and len(out.notes) == 2
+    assert all(gone(o['pid']) for o in out.notes)
+
+
+JUNK = {
+    'no JSON': 'f.write("no JSON\\n")',
+    'no dict': 'f.write("[1]\\n3\\nnull\\n")',
+    'deep': 'f.write("[" * 60_000 + "\\n")',
+    'a deep dict': 'f.write(("{" + chr(34) + "a" + chr(34) + ":") * 10_000 + "\\n")',
+    'long': 'f.write(chr(34) + "x" * 10_000_000 + chr(34) + "\\n")',
+    'a long number': 'f.write("9" * 60_000 + "\\n")',
+    'no text': 'f.buffer.write(bytes(range(256)) + b"\\n")',
+    'another file': 'os.remove(path); os.mkfifo(path)',
+    'a folder': 'os.remove(path); os.mkdir(path)',
+}
+
+
+@pytest.mark.parametrize('junk', JUNK.values(), ids=JUNK.keys())
+def test_junk_among_the_notes_is_passed_over(junk):
+    code = f"""note(dict(a=7))
+import os
+path = '../notes.jsonl'
+with open(path, 'a') as f: {junk}"""
+    out = run_apart(code, timeout=20)
+    assert (out.notes, out.ended) == ([dict(a=7)], 'whole')
+
+
+def test_it_sees_no_secret_and_no_home(monkeypatch):
+    monkeypatch.setenv('A_TOKEN', 'secret')
+    monkeypatch.setenv('MNIST_KIT_DATA', '/data')
+    code = 'import os, tempfile; note(dict(env=dict(os.environ), tmp=tempfile.gettempdir()))'
+    (found,) = run_apart(code, env=dict(MORE='1')).notes
+    assert not {'A_TOKEN', 'MNIST_KIT_DATA'} & set(found['env']) and 'secret' not in str(found)
+    assert found['env']['PATH'] == os.environ['PATH'] and found['env']['MORE'] == '1'
+    assert found['env']['HOME'] != os.environ.get('HOME') and found['tmp'] == found['env']['TMPDIR']
+    assert not Path(found['tmp']).exists(), 'it is gone with the process'
+
+
+def test_the_limit_of_time_can_be_set_while_it_runs():
+    out = run_apart('import time; note(dict(a=1)); time.sleep(60)', timeout=300, heard=lambda o: 2 if o else None)
+    assert (out.ended, out.notes) == ('time', [dict(a=1)]) and out.seconds < 30
+
+
 STARTS = """
 import os, sys, time
 from multiprocessing import get_context

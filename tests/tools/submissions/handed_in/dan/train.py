@@ -1,0 +1,3 @@
+from src.model import Net
+
+print(Net())
