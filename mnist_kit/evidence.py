@@ -50,6 +50,35 @@ class Model1AveragePool(Model1):
         self.reduce = self.reduce[0]       # the bare 1×1 convolution
         self.classifier = nn.AvgPool2d(7)
 
+# %% ../nbs/07_evidence.ipynb #ev0ab009
+class Model2OneDropout(Model2):
+    "Model 2 without the dropout of the stage `without`, 'pool' or 'conv6'. (n, 1, 28, 28) to (n, 10)."
+    def __init__(self, without):
+        super().__init__()
+        self.get_submodule(without)[0] = nn.Identity()
+
+# %% ../nbs/07_evidence.ipynb #ev0ab011
+class Model3ConvBnRelu(Model3):
+    "Model 3 with each batch normalisation before its ReLU. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
+    def __init__(self):
+        super().__init__()
+        for o in self.conv1,self.conv2,self.conv3,self.conv4,self.conv5: o[1],o[2] = o[2],o[1]
+
+# %% ../nbs/07_evidence.ipynb #ev0ab013
+class Model3NoTransition(nn.Sequential):
+    "Model 3 without its 1×1 transition, and each layer a channel narrower. (n, 1, 28, 28) to (n, 10)."
+    def __init__(self):
+        super().__init__(OrderedDict(
+            conv1       = nn.Sequential(*conv_relu_bn(1, 7), nn.Dropout(MODEL3.dropout)),  #  7×26×26
+            conv2       = conv_relu_bn( 7, 15),                                            # 15×24×24
+            pool        = nn.MaxPool2d(2),                                                 # 15×12×12
+            conv3       = conv_relu_bn(15, 15),                                            # 15×10×10
+            conv4       = conv_relu_bn(15, 15),                                            # 15× 8× 8
+            conv5       = conv_relu_bn(15, 15, padding=1),                                 # 15× 8× 8
+            gap         = nn.AdaptiveAvgPool2d(1),                                         # 15× 1× 1
+            classifier  = conv(15, 10, ks=1),                                              # 10× 1× 1
+            log_softmax = log_softmax()))                                                  # 10
+
 # %% ../nbs/07_evidence.ipynb #7786aecb
 @dataclass(frozen=True)
 class Variant:
@@ -72,6 +101,7 @@ class Variant:
 # %% ../nbs/07_evidence.ipynb #6c4be3ef
 _r3 = MODEL3.recipe
 _augmented = dict(max_rotate=_r3.max_rotate, max_translate=_r3.max_translate)
+_trained_well = dict(_augmented, lr_max=_r3.lr_max, epochs=_r3.epochs)
 
 VARIANTS = {o.name: o for o in (
     Variant('model1', 'model1', 'as the assignment has it'),
@@ -83,14 +113,23 @@ VARIANTS = {o.name: o for o in (
             network=Model1AveragePool),
     Variant('model1-augmented',       'model1', "with Model 3's augmentation", _augmented),
     Variant('model1-one-cycle',       'model1', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
+    Variant('model1-trained-well',    'model1', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
     Variant('model2-no-dropout',      'model2', 'without dropout', options=dict(dropout=0.)),
+    Variant('model2-no-dropout-1',    'model2', 'without its first dropout', options=dict(without='pool'),
+            network=Model2OneDropout),
+    Variant('model2-no-dropout-2',    'model2', 'without its second dropout', options=dict(without='conv6'),
+            network=Model2OneDropout),
     Variant('model2-augmented',       'model2', "with Model 3's augmentation", _augmented),
     Variant('model2-one-cycle',       'model2', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
+    Variant('model2-trained-well',    'model2', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
     Variant('model3-no-augmentation', 'model3', 'without augmentation', dict(max_rotate=0., max_translate=0.)),
     Variant('model3-constant-lr',     'model3', 'at the constant learning rate 0.01', dict(lr_max=None)),
     Variant('model3-no-decay',        'model3', 'without weight decay', dict(wd=0.)),
     Variant('model3-no-dropout',      'model3', 'without dropout', options=dict(dropout=0.)),
     Variant('model3-dropout-0.25',    'model3', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
+    Variant('model3-conv-bn-relu',    'model3', 'batch normalisation before the ReLU', network=Model3ConvBnRelu),
+    Variant('model3-no-transition',   'model3', 'without the 1×1 transition, each layer a channel narrower',
+            network=Model3NoTransition),
     Variant('model3-15-epochs',       'model3', 'a cycle of 15 epochs', dict(epochs=15)),
     Variant('model3-cut',             'model3', 'the cycle of 20 epochs cut after 15', stop=15))}
 
