@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'RUN_COLUMNS', 'VERDICTS', 'CLAIMS', 'Model1NoBatchNorm', 'Model1AveragePool',
-           'variant_for', 'seeds_needed', 'base_model', 'run_name', 'Study', 'interval', 'summary_of', 'compare',
-           'verdicts', 'Table', 'results_table', 'verdict_table', 'target_table', 'reported_curves', 'median_run']
+           'variant_for', 'seeds_needed', 'base_model', 'run_name', 'Study', 'interval', 'share_of', 'summary_of',
+           'compare', 'verdicts', 'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
 import os
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil, copysign, isfinite, sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -113,8 +113,10 @@ VARIANTS = {o.name: o for o in (
     Variant('model1-one-cycle', 'model1', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
     Variant('model1-trained-well', 'model1', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
     Variant('model2-no-dropout', 'model2', 'without dropout', options=dict(dropout=0.)),
-    Variant('model2-no-dropout-1', 'model2', 'without its first dropout', options=dict(without='pool'), network=Model2OneDropout),
-    Variant('model2-no-dropout-2', 'model2', 'without its second dropout', options=dict(without='conv6'), network=Model2OneDropout),
+    Variant('model2-no-dropout-1', 'model2', 'without its first dropout', options=dict(without='pool'),
+            network=Model2OneDropout),
+    Variant('model2-no-dropout-2', 'model2', 'without its second dropout', options=dict(without='conv6'),
+            network=Model2OneDropout),
     Variant('model2-augmented', 'model2', "with Model 3's augmentation", _augmented),
     Variant('model2-one-cycle', 'model2', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
     Variant('model2-trained-well', 'model2', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
@@ -124,7 +126,8 @@ VARIANTS = {o.name: o for o in (
     Variant('model3-no-dropout', 'model3', 'without dropout', options=dict(dropout=0.)),
     Variant('model3-dropout-0.25', 'model3', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
     Variant('model3-conv-bn-relu', 'model3', 'batch normalisation before the ReLU', network=Model3ConvBnRelu),
-    Variant('model3-no-transition', 'model3', 'without the 1×1 transition, each layer a channel narrower', network=Model3NoTransition),
+    Variant('model3-no-transition', 'model3', 'without the 1×1 transition, each layer a channel narrower',
+            network=Model3NoTransition),
     Variant('model3-15-epochs', 'model3', 'a cycle of 15 epochs', dict(epochs=15)),
     Variant('model3-cut', 'model3', 'the cycle of 20 epochs cut after 15', stop=15))}
 
@@ -161,8 +164,9 @@ def base_model(
     "The model that a run is a variant of. (The run of an ablation has the name of its own class.)"
     return VARIANTS[run.name].model if run.name in VARIANTS else run.model
 
-RUN_COLUMNS = ('variant','model','seed','epochs','params','accuracy','last5_accuracy','best_accuracy','best_epoch',
-               'train_accuracy','clean_train_accuracy','train_gap','clean_gap','epochs_to_99','seconds')
+RUN_COLUMNS = ('variant','model','seed','epochs','params','accuracy','last5_accuracy','low3_accuracy',
+               'best_accuracy','best_epoch','train_accuracy','clean_train_accuracy','train_gap','clean_gap',
+               'epochs_to_99','seconds')
 
 def _accuracies(run):
     "Of the test images after each epoch, as whole images of all (a record has them in single precision)."
@@ -173,9 +177,9 @@ def _outcome(run, variant):
     accs,train = _accuracies(run),run.rows[-1]['train_accuracy']
     acc,n,clean = accs[-1],len(accs),run.train['accuracy'] if run.train else float('nan')
     return dict(zip(RUN_COLUMNS, (
-        variant, base_model(run), run.seed, n, run.params, acc, mean(accs[-5:]), max(accs), accs.index(max(accs))+1,
-        train, clean, train-acc, clean-acc, next((i for i,o in enumerate(accs, 1) if o>=0.99), n+1),
-        sum(o['seconds'] for o in run.rows))))
+        variant, base_model(run), run.seed, n, run.params, acc, mean(accs[-5:]), min(accs[-3:]), max(accs),
+        accs.index(max(accs))+1, train, clean, train-acc, clean-acc,
+        next((i for i,o in enumerate(accs, 1) if o>=0.99), n+1), sum(o['seconds'] for o in run.rows))))
 
 def _is_fraction(column): return 'accuracy' in column or 'gap' in column
 
@@ -264,8 +268,7 @@ class Interval:
 # %% ../nbs/07_evidence.ipynb #fb0eef37
 def interval(
     values,                # numbers, at least two
-    confidence:float=0.95, # probability with which such intervals contain what they are meant to
-    one_more:bool=False    # for a single further value, rather than for the mean?
+    confidence:float=0.95  # probability with which such intervals contain what they are meant to
 )->Interval:
     "Student's t-interval. Raises `InputError` for fewer than two values, or for one that is not finite."
     values = [float(o) for o in values]
@@ -273,24 +276,36 @@ def interval(
     expect(n>=2, f'{n} value{"s"*(n!=1)} for an interval', 'at least two, since one has no spread; run more seeds')
     expect(all(map(isfinite, values)), f'{values} for an interval', 'finite numbers')
     expect(0<confidence<1, f'confidence={confidence!r}', 'a probability between 0 and 1, such as 0.95')
-    half = stats.t.ppf((1+confidence)/2, n-1) * stdev(values) * sqrt((1 if one_more else 0) + 1/n)
+    half = stats.t.ppf((1+confidence)/2, n-1) * stdev(values)/sqrt(n)
     return Interval(mean(values), mean(values)-half, mean(values)+half, n)
+
+# %% ../nbs/07_evidence.ipynb #ev0share2
+def share_of(
+    study:Study,
+    name:str,              # variant
+    metric:str='accuracy', # a column of `Study.frame`
+    least:float=TARGET_ACC # of the metric
+)->Interval:
+    "The fraction of the runs, failed ones included, that have at least so much, with Wilson's 95 % interval."
+    values,failed = study.frame().query('variant==@name')[metric],study.failed(name)
+    expect(n := len(values)+len(failed), f'no runs of {name!r} in {str(study.folder)!r}', 'at least one')
+    k = int((values>=least).sum())
+    return Interval(k/n, *proportion_confint(k, n, method='wilson'), n)
 
 # %% ../nbs/07_evidence.ipynb #d996e136
 def summary_of(
     study:Study
 )->pd.DataFrame: # accuracies and gaps in percent; n: finished runs; ±: half of the 95 % interval of the mean
     "One row for each variant."
-    frame = study.frame()
-    def row(name, f):
-        pm = interval(f.accuracy).half if len(f)>1 else float('nan')
-        return {'variant': name, 'n': len(f), 'failed': len(study.failed(name)), 'parameters': f.params.iloc[0],
-                'epochs': f.epochs.iloc[0], 'last epoch (%)': 100*f.accuracy.mean(), '±': 100*pm,
-                'last five (%)': 100*f.last5_accuracy.mean(), 'best epoch (%)': 100*f.best_accuracy.mean(),
-                'optimism': 100*(f.best_accuracy-f.accuracy).mean(), 'train gap': 100*f.train_gap.mean(),
-                'clean gap': 100*f.clean_gap.mean()}
-    rows = [row(name, f) for name,f in frame.groupby('variant', sort=False)]
-    return pd.DataFrame(rows).set_index('variant')
+    by_variant = study.frame().groupby('variant', sort=False)
+    out = by_variant.agg(n=('seed','size'), parameters=('params','first'), epochs=('epochs','first'))
+    out['failed'] = [len(study.failed(o)) for o in out.index]
+    mean = 100*by_variant[['accuracy','last5_accuracy','best_accuracy','train_gap','clean_gap']].mean()
+    out['last epoch (%)'] = mean.accuracy
+    out['±'] = 100*by_variant.accuracy.agg(lambda o: interval(o).half if len(o)>1 else float('nan'))
+    out['last five (%)'],out['best epoch (%)'] = mean.last5_accuracy,mean.best_accuracy
+    out['optimism'],out['train gap'],out['clean gap'] = mean.best_accuracy-mean.accuracy,mean.train_gap,mean.clean_gap
+    return out
 
 # %% ../nbs/07_evidence.ipynb #51667f33
 _FORMS   = ('better','no worse','equal')
@@ -303,7 +318,7 @@ class _Comparison:
     form:str='better'   # one of `_FORMS`
     margin:float=WORTH_HAVING # what is not worth having is smaller
 
-    @property
+    @cached_property
     def diff(self)->Interval: return interval(self.diffs)
     @property
     def verdict(self)->str:
@@ -353,87 +368,73 @@ def _pairs_needed(c):
 # %% ../nbs/07_evidence.ipynb #58e41a2d
 @dataclass(frozen=True)
 class Claim:
-    "A sentence of the assignment, and the comparison that tests it."
+    "What the assignment says, as a comparison that tests it."
     topic:str             # what it is about
-    sentence:str          # what the assignment says, in short
-    says:str              # what must hold if that is so
+    says:str              # what must hold
     a:str|float           # see `compare`
     b:str|float
     metric:str='accuracy'
     form:str='better'
 
-# %% ../nbs/07_evidence.ipynb #9f1f560d
-def _claims(topic, sentence, *tests): return tuple(Claim(topic, sentence, *o) for o in tests)
+def _claims(topic, *tests): return tuple(Claim(topic, *o) for o in tests)
 
+# %% ../nbs/07_evidence.ipynb #9f1f560d
 CLAIMS = (
-    *_claims('reported', f'Model 1 has {pct(MODEL1.reported.test_acc)} at its best',
-        ('the mean best epoch of Model 1 is no worse', 'model1', MODEL1.reported.test_acc, 'best_accuracy', 'no worse')),
-    *_claims('reported', f'Model 2 has {pct(MODEL2.reported.test_acc)} at its best',
-        ('the mean best epoch of Model 2 is no worse', 'model2', MODEL2.reported.test_acc, 'best_accuracy', 'no worse')),
-    *_claims('reported', f'Model 3 has {pct(MODEL3.reported.test_acc)} at its best',
-        ('the mean best epoch of Model 3 is no worse', 'model3', MODEL3.reported.test_acc, 'best_accuracy', 'no worse')),
-    *_claims('Model 1 overfits', 'Model 1 overfits',
+    *_claims('reported', *((f'Model {s.name[-1]} has {pct(s.reported.test_acc)} at its best, on average', s.name,
+                            s.reported.test_acc, 'best_accuracy', 'no worse') for s in SPECS.values())),
+    *_claims('Model 1 overfits',
         ('Model 1: train above test, measured as the assignment did', 'model1', 0, 'train_gap'),
-        ('Model 1: train above test, both measured alike', 'model1', 0, 'clean_gap')),
-    *_claims('Model 1 overfits', 'It does so for lack of regularisation',
+        ('Model 1: train above test, both measured alike', 'model1', 0, 'clean_gap'),
         ('Model 1 has a smaller gap with augmentation', 'model1', 'model1-augmented', 'clean_gap')),
-    *_claims('Model 2 does not overfit', 'Model 2 does not overfit',
+    *_claims('Model 2 does not overfit',
         ('Model 2: test no worse than train, measured as the assignment did', 0, 'model2', 'train_gap', 'no worse'),
-        ('Model 2: test no worse than train, both measured alike', 0, 'model2', 'clean_gap', 'no worse')),
-    *_claims('Model 2 does not overfit', 'Model 2 overfits less than Model 1',
-        ('Model 2 has a smaller gap than Model 1', 'model1', 'model2', 'clean_gap')),
-    *_claims('Model 2 does not overfit', 'It is competitive, with fewer parameters',
-        ('Model 2 is no worse than Model 1', 'model2', 'model1', 'accuracy', 'no worse')),
-    *_claims('Model 2 does not overfit', 'It is on a lower plateau',
+        ('Model 2: test no worse than train, both measured alike', 0, 'model2', 'clean_gap', 'no worse'),
+        ('Model 2 has a smaller gap than Model 1', 'model1', 'model2', 'clean_gap'),
+        ('Model 2 is no worse than Model 1', 'model2', 'model1', 'accuracy', 'no worse'),
         ('Model 1 is better than Model 2', 'model1', 'model2')),
-    *_claims('dropout', 'Dropout reduces overfitting',
-        ('Model 2 has a larger gap without dropout', 'model2-no-dropout', 'model2', 'clean_gap')),
-    *_claims('dropout', '… without significant loss of accuracy',
+    *_claims('dropout',
+        ('Model 2 has a larger gap without dropout', 'model2-no-dropout', 'model2', 'clean_gap'),
         ('Model 2 is no worse with dropout', 'model2', 'model2-no-dropout', 'accuracy', 'no worse'),
         ('Model 2 is no worse with its first dropout', 'model2', 'model2-no-dropout-1', 'accuracy', 'no worse'),
         ('Model 2 is no worse with its second dropout', 'model2', 'model2-no-dropout-2', 'accuracy', 'no worse')))
 
 # %% ../nbs/07_evidence.ipynb #93b3de44
 CLAIMS += (
-    *_claims('augmentation', 'Augmentation is essential for 99.4 %',
+    *_claims('augmentation',
         ('Model 3 is better with augmentation', 'model3', 'model3-no-augmentation'),
-        ('Model 3 is below 99.4 % without augmentation', TARGET_ACC, 'model3-no-augmentation')),
-    *_claims('augmentation', 'Augmentation improves generalisation',
+        ('Model 3 is below 99.4 % without augmentation', TARGET_ACC, 'model3-no-augmentation'),
         ('Model 1 is better with augmentation', 'model1-augmented', 'model1'),
         ('Model 2 is better with augmentation', 'model2-augmented', 'model2')),
-    *_claims('one-cycle', 'The one-cycle policy improves convergence',
+    *_claims('one-cycle',
         ('Model 3 is better with the one-cycle', 'model3', 'model3-constant-lr'),
-        ('Model 3 has 99.0 % in fewer epochs with the one-cycle', 'model3-constant-lr', 'model3', 'epochs_to_99'),
         ('Model 1 is better with the one-cycle', 'model1-one-cycle', 'model1'),
-        ('Model 1 has 99.0 % in fewer epochs with the one-cycle', 'model1', 'model1-one-cycle', 'epochs_to_99'),
         ('Model 2 is better with the one-cycle', 'model2-one-cycle', 'model2'),
+        ('Model 3 has 99.0 % in fewer epochs with the one-cycle', 'model3-constant-lr', 'model3', 'epochs_to_99'),
+        ('Model 1 has 99.0 % in fewer epochs with the one-cycle', 'model1', 'model1-one-cycle', 'epochs_to_99'),
         ('Model 2 has 99.0 % in fewer epochs with the one-cycle', 'model2', 'model2-one-cycle', 'epochs_to_99')),
-    *_claims('balance', 'Weight decay and light dropout balance',
+    *_claims('balance',
         ('Model 3 is better with weight decay', 'model3', 'model3-no-decay'),
         ('Model 3 is better with its light dropout', 'model3', 'model3-no-dropout'),
         ('Model 3 is better with light dropout than with 0.25', 'model3', 'model3-dropout-0.25')))
 
 # %% ../nbs/07_evidence.ipynb #e71d9003
 CLAIMS += (
-    *_claims('batch normalisation', 'Batch normalisation helps',
-        ('Model 1 is better with batch normalisation', 'model1', 'model1-no-bn')),
-    *_claims('batch normalisation', 'It may come after the ReLU, as in Model 3',
-        ('Model 3 is equal with it before the ReLU', 'model3', 'model3-conv-bn-relu', 'accuracy', 'equal')),
-    *_claims('pooling', 'Average pooling saves parameters and keeps accuracy',
+    *_claims('batch normalisation',
+        ('Model 1 is better with batch normalisation', 'model1', 'model1-no-bn'),
+        ('Model 3 is equal with batch normalisation before the ReLU', 'model3', 'model3-conv-bn-relu', 'accuracy', 'equal')),
+    *_claims('pooling',
         ('Model 1 is no worse with average pooling', 'model1-gap', 'model1', 'accuracy', 'no worse')),
-    *_claims('1×1 convolutions', '1×1 convolutions make the architecture efficient',
-        ('Model 3 is better than as large without its transition', 'model3', 'model3-no-transition')),
-    *_claims('target', '99.4 % within 15 to 20 epochs',
-        ('Model 3 is above 99.4 % after a cycle of 15', 'model3-15-epochs', TARGET_ACC),
-        ('Model 3 is above 99.4 % after 15 of 20', 'model3-cut', TARGET_ACC),
-        ('Model 3 is above 99.4 % after all 20', 'model3', TARGET_ACC)),
-    *_claims('target', 'Model 3 performs best',
+    *_claims('1×1 convolutions',
+        ('Model 3 is better than without its transition, as large', 'model3', 'model3-no-transition')),
+    *_claims('target',
+        ('Model 3 is above 99.4 % after a cycle of 15 epochs', 'model3-15-epochs', TARGET_ACC),
+        ('Model 3 is above 99.4 % after 15 epochs of 20', 'model3-cut', TARGET_ACC),
+        ('Model 3 is above 99.4 % after all 20 epochs', 'model3', TARGET_ACC),
         ('Model 3 is better than Model 1', 'model3', 'model1'),
         ('Model 3 is better than Model 2', 'model3', 'model2')),
-    *_claims('network or training', 'Advanced training gives significant gains',
+    *_claims('network or training',
         ("Model 1 is better with Model 3's training", 'model1-trained-well', 'model1'),
-        ("Model 2 is better with Model 3's training", 'model2-trained-well', 'model2')),
-    *_claims('network or training', 'Model 3 performs best, by its network, too',
+        ("Model 2 is better with Model 3's training", 'model2-trained-well', 'model2'),
         ('Model 3 is better than Model 1 trained like it', 'model3', 'model1-trained-well'),
         ('Model 3 is better than Model 2 trained like it', 'model3', 'model2-trained-well')))
 
@@ -445,10 +446,19 @@ def _verdict_row(study, claim, c, sure):
     "One row of `verdicts`."
     scale,unit = (100,'points') if _is_fraction(claim.metric) else (1,'epochs')
     last5 = compare(study, claim.a, claim.b, 'last5_accuracy', claim.form).verdict if claim.metric=='accuracy' else ''
-    return {'topic': claim.topic, 'the assignment says': claim.sentence, 'tested as': claim.says, 'form': claim.form,
-            'difference': scale*c.diff.mean, 'from': scale*c.diff.low, 'to': scale*c.diff.high, 'unit': unit,
-            'n': c.diff.n, 'verdict': c.verdict, 'after Holm': c.verdict if sure else VERDICTS[-1], 'last five': last5,
+    return {'topic': claim.topic, 'tested as': claim.says, 'form': claim.form, 'difference': scale*c.diff.mean,
+            'from': scale*c.diff.low, 'to': scale*c.diff.high, 'unit': unit, 'n': c.diff.n, 'verdict': c.verdict,
+            'after Holm': c.verdict if sure else VERDICTS[-1], 'last five': last5,
             'n needed': _pairs_needed(c) if c.verdict==VERDICTS[-1] else c.diff.n}
+
+@lru_cache(maxsize=8)
+def _verdict_rows(study):
+    found = []
+    for o in CLAIMS:
+        try: found.append((o, compare(study, o.a, o.b, o.metric, o.form)))
+        except InputError: continue
+    sure = multipletests([_p_value(c) for _,c in found], method='holm')[0] if found else ()
+    return [_verdict_row(study, o, c, k) for (o,c),k in zip(found, sure)]
 
 def verdicts(
     study:Study,
@@ -456,73 +466,7 @@ def verdicts(
 )->pd.DataFrame:    # one row for each claim: difference A - B with its 95 % interval, pairs of runs, verdict
     "What a study says to the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
     for o in topics: expect(o in TOPICS, f'topic {o!r}', f"one of {', '.join(TOPICS)}")
-    found = []
-    for o in CLAIMS:
-        try: found.append((o, compare(study, o.a, o.b, o.metric, o.form)))
-        except InputError: continue
-    sure = multipletests([_p_value(c) for _,c in found], method='holm')[0] if found else ()  # all, whatever is asked
-    rows = [_verdict_row(study, o, c, k) for (o,c),k in zip(found, sure) if not topics or o.topic in topics]
-    return pd.DataFrame(rows)
-
-# %% ../nbs/07_evidence.ipynb #ev0tab01
-class Table(pd.DataFrame):
-    "A DataFrame of texts that a notebook shows as Markdown."
-    _repr_html_ = None  # IPython would prefer it
-    def _repr_markdown_(self)->str:
-        rows = [self.columns, ['---']*len(self.columns), *self.values]
-        return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in rows)
-
-# %% ../nbs/07_evidence.ipynb #42b2f0d2
-def _plus_minus(values):
-    "Mean and half of the 95 % interval of fractions, in percent; for a single value that value."
-    if len(values)<2: return f'{100*values.iloc[0]:.2f}'
-    i = interval(values)
-    return f'{100*i.mean:.2f} ± {100*i.half:.2f}'
-
-def results_table(
-    study:Study,
-    *names:str     # of `SPECS`; none: all three
-)->Table:
-    "Model, parameters, what was reported, what this study has, and how many runs that is."
-    frame = study.frame()
-    def row(s):
-        f = frame[frame.variant==s.name]
-        last,last5,best = (f'{_plus_minus(f[o])} %' for o in ('accuracy','last5_accuracy','best_accuracy'))
-        return [f'{s.name[-1]}: {s.title}', f'{s.params:,}', pct(s.reported.test_acc), f'**{last}**', last5, best, len(f)]
-    header = ['model','parameters','reported: best epoch, 1 run','this kit: last epoch','mean of the last five',
-              'best epoch','n']
-    return Table([row(SPECS[o]) for o in names or SPECS if study.of(o)], columns=header)
-
-# %% ../nbs/07_evidence.ipynb #ev0tab05
-def verdict_table(
-    study:Study,
-    *topics:str    # of claims; none: all of them
-)->Table:
-    "The claims of the assignment with the comparison that tests each, and the verdict."
-    rows = []
-    for o in verdicts(study, *topics).to_dict('records'):
-        digits = 2 if o['unit']=='points' else 1
-        mean,low,high = (f'{o[k]:+.{digits}f}' for k in ('difference','from','to'))
-        others = ['the same' if o[k]==o['verdict'] else o[k] or '–' for k in ('after Holm','last five')]
-        rows.append([o['the assignment says'], o['tested as'], f"**{o['verdict']}**",
-                     f"{mean} ({low} to {high}) {o['unit']}", o['n'], *others])
-    if not rows: return Table({'no runs for these claims yet': ['`mnist_kit_study` trains them']})
-    return Table(rows, columns=['the assignment says','tested as','verdict','difference (95 % interval)','n',
-                                'after Holm','by the last five epochs'])
-
-# %% ../nbs/07_evidence.ipynb #ev0tab07
-def target_table(
-    study:Study,
-    *names:str # variants
-)->Table:
-    "How many seeds have 99.4 % in the last epoch, and in each of the last three, with Wilson's 95 % interval."
-    def met(name, last):
-        runs = study.of(name)
-        k,n = sum(min(_accuracies(o)[-last:])>=TARGET_ACC for o in runs),len(runs)+len(study.failed(name))
-        low,high = proportion_confint(k, n, method='wilson')
-        return f'{k} of {n}, {k/n:.0%} ({low:.0%} to {high:.0%})'
-    rows = [[f'{o}: {variant_for(o).what}', met(o, 1), met(o, 3)] for o in names if study.of(o)]
-    return Table(rows, columns=[f'at least {pct(TARGET_ACC)} …','in the last epoch','in each of the last three'])
+    return pd.DataFrame([o for o in _verdict_rows(study) if o['topic'] in (topics or TOPICS)])
 
 # %% ../nbs/07_evidence.ipynb #79589017
 def reported_curves()->pd.DataFrame:
