@@ -421,7 +421,7 @@ CLAIMS += (
 CLAIMS += (
     *_claims('batch normalisation',
         ('Model 1 is better with batch normalisation', 'model1', 'model1-no-bn'),
-        ('Model 3 is equal with batch normalisation before the ReLU', 'model3', 'model3-conv-bn-relu', 'accuracy', 'equal')),
+        ('Model 3 is equal with its ReLU after normalisation', 'model3', 'model3-conv-bn-relu', 'accuracy', 'equal')),
     *_claims('pooling',
         ('Model 1 is no worse with average pooling', 'model1-gap', 'model1', 'accuracy', 'no worse')),
     *_claims('1×1 convolutions',
