@@ -20,22 +20,13 @@ from mnist_kit.evidence import (
     TOPICS,
     VARIANTS,
     VERDICTS,
-    Model1AveragePool,
-    Model1NoBatchNorm,
-    Model2OneDropout,
-    Model3ConvBnRelu,
-    Model3NoTransition,
     Study,
     base_model,
     compare,
     interval,
-    median_run,
-    seeds_needed,
-    share_of,
-    summary_of,
-    variant_for,
-    verdicts,
 )
+from mnist_kit.evidence import Model1AveragePool, Model1NoBatchNorm, Model2OneDropout, Model3ConvBnRelu
+from mnist_kit.evidence import Model3NoTransition, median_run, seeds_needed, share_of, summary_of, variant_for, verdicts
 from mnist_kit.models import Model1, Model2, Model3, count_params
 from mnist_kit.spec import SPECS
 
@@ -273,6 +264,7 @@ def test_variants_come_in_the_order_of_their_list_and_runs_by_seed(tmp_path):
     assert s.names == [o for o in VARIANTS if o in names]
     assert s.frame().seed.tolist() == [0, 2, 10] * 4
     assert s.frame().model.tolist() == [o for o in ('model1', 'model2', 'model1', 'model3') for _ in range(3)]
+    assert base_model(record('model1', model='Net', variant='mine')) == 'Net', "a reader's own is its own"
 
 
 def edited(shipped=False, **fields):
@@ -466,11 +458,6 @@ def test_an_ablation_begins_with_the_weights_that_its_model_has_from_the_same_se
     assert torch.equal(network().conv1[0].weight, first)
 
 
-def test_a_run_knows_its_base_model_and_a_readers_own_is_its_own():
-    assert [base_model(record(o)) for o in ('model1', 'model1-gap', 'model3-no-decay')] == ['model1'] * 2 + ['model3']
-    assert base_model(record('model1', model='Net', variant='mine')) == 'Net'
-
-
 def test_claims_only_name_variants_and_metrics_that_exist_and_every_variant_is_there_for_one(tmp_path):
     frame = Study(put(tmp_path, record())).frame()
     for o in CLAIMS:
@@ -505,36 +492,6 @@ def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(judged):
     assert o.difference == pytest.approx(98 - 99.06) and o.verdict == 'contradicted'  # twice the same: no width
     o = v.loc['Model 1 is better with the one-cycle']
     assert (o.verdict, o['last five']) == ('supported', 'not resolved')  # 98, 98 against 99, 99; or 99, 98.5
-
-
-def test_holms_correction_is_that_of_all_claims_whatever_is_asked_for(tmp_path):
-    "Of m claims in the order of their p-values, the k-th holds if it and those before are at most 0.05/(m - k + 1)."
-    random = np.random.default_rng(1)
-    names = ('model3', 'model3-no-augmentation', 'model3-constant-lr', 'model3-no-decay', 'model3-no-dropout')
-    shifts = dict(zip(names, (0.0, -0.0012, -0.003, -0.001, 0.0)))
-    runs = [record(o, i, (0.994 + d + random.normal(0, 0.0007),)) for o, d in shifts.items() for i in range(8)]
-    s = Study(put(tmp_path, *(r for r in runs)))
-    found = {o.says: compare(s, o.a, o.b, o.metric, o.form) for o in CLAIMS if {o.a, o.b} & {*names} and has(s, o)}
-    p_of = {}
-    for k, c in found.items():
-        limits = {'no worse': -c.margin, 'better': 0}
-        limit = limits[c.form] if c.verdict != 'no difference worth having' else np.copysign(c.margin, c.diff.mean)
-        p_of[k] = stats.ttest_1samp(c.diffs, limit).pvalue if np.ptp(c.diffs) else float(c.diffs[0] == limit)
-    order, sure = sorted(p_of, key=p_of.get), set()
-    for i, k in enumerate(order):
-        if p_of[k] > 0.05 / (len(order) - i):
-            break
-        sure.add(k)
-    v = verdicts(s).set_index('tested as')
-    assert set(v.index) == set(found)
-    assert v['after Holm'].to_dict() == {k: c.verdict if k in sure else 'not resolved' for k, c in found.items()}
-    assert (v['after Holm'] != v.verdict).any() and (v['after Holm'] != 'not resolved').any(), 'it changes some'
-    alone = verdicts(s, 'augmentation').set_index('tested as')
-    assert alone['after Holm'].equals(v.loc[alone.index, 'after Holm'])
-
-
-def has(study, claim):
-    return all(study.of(o) for o in (claim.a, claim.b) if isinstance(o, str))
 
 
 def test_verdicts_can_be_asked_for_by_topic(tmp_path):
