@@ -183,7 +183,8 @@ def ship(
 ):
     "Copy the records of a study, and the weights of the median run of each of the three models."
     folder,medians = Path(folder),[median_run(study, o) for o in SPECS if study.of(o)]
-    rest = [replace(r, message='') for r in study.runs if r not in medians] + [r for r in study.others if r.status=='failed']
+    rest = [replace(r, message='') for r in study.runs if r not in medians]
+    rest += [r for r in study.others if r.status=='failed']
     weights = [study.folder/run_name(r.name, r.seed)/'model.safetensors' for r in medians]
     missing = [o.parent.name for o in weights if not o.is_file()]
     expect(not missing, f'no weights of {", ".join(missing)}', 'those of the median runs; train them again')
