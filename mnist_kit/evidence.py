@@ -298,7 +298,8 @@ def summary_of(
     out['last epoch (%)'] = means.accuracy
     out['±'] = 100*by_variant.accuracy.agg(lambda o: interval(o).half if len(o)>1 else float('nan'))
     out['last five (%)'],out['best epoch (%)'] = means.last5_accuracy,means.best_accuracy
-    out['optimism'],out['train gap'],out['clean gap'] = means.best_accuracy-means.accuracy,means.train_gap,means.clean_gap
+    out['optimism'] = means.best_accuracy-means.accuracy
+    out['train gap'],out['clean gap'] = means.train_gap,means.clean_gap
     return out
 
 # %% ../nbs/07_evidence.ipynb #51667f33

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
+import psutil
 import pytest
 import torch
 from conftest import ROOT, command
@@ -142,7 +143,8 @@ def test_each_run_has_a_line_with_its_name_what_came_out_and_the_time(tmp_path, 
     run = read_run(tmp_path / 'model1-hot-seed0')
     assert (run.status, run.variant) == ('failed', 'model1-hot') and 'lower learning rate' in run.message
     assert [o.name for o in s.runs] == ['model1'] and [o.name for o in s.others] == ['model1-hot']
-    assert 'model1-hot seed 0: failed' in report(s)
+    text = report(s)
+    assert '1 runs on' in text and 'model1-hot seed 0: failed' in text
     before = contents(tmp_path)
     run_study('model1-hot', folder=tmp_path, **small | dict(seeds=1))
     assert contents(tmp_path) == before, 'it is an outcome, too, and not trained again'
@@ -156,11 +158,6 @@ def test_a_finished_run_of_which_only_the_picture_is_missing_is_kept(tmp_path, m
     monkeypatch.setattr(study_module, 'train_run', train)
     out = run_one(tmp_path, 'model1', 0, 'digits', 2, 'cpu', torch.get_num_threads())
     assert read_run(out).status == 'finished' and out.name == 'model1-seed0'
-
-
-def test_the_report_has_a_line_for_each_variant_and_for_each_claim(tmp_path):
-    text = report(Study(put(tmp_path, *(record(o, i) for o in ('model1', 'model1-augmented') for i in range(2)))))
-    assert all(o in text for o in ('4 runs', 'Model 1 is better with augmentation', 'no difference worth having'))
 
 
 # ---------------------------------------------------------------- what is refused
@@ -202,56 +199,48 @@ def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(t
     refuses(put(tmp_path, there, at=at), *parts)
 
 
-def test_a_run_of_an_ablation_with_another_network_is_refused_and_kept(tmp_path):
+def test_a_run_of_an_ablation_with_another_network_and_a_damaged_run_are_refused_and_kept(tmp_path):
     put(tmp_path, record('model1-gap', accs=(0.9,), model='model1'))
     refuses(tmp_path, 'model1-gap-seed0', 'by the recipe of this version', names=['model1-gap'], seeds=1)
-
-
-def test_a_damaged_run_is_refused_and_kept(tmp_path):
-    path = put(tmp_path, record()) / 'model1-seed0' / 'run.json'
-    path.write_text(path.read_text()[:200])
+    (put(tmp_path, record()) / 'model1-seed0' / 'run.json').write_text('{"format": 1, "mod')
     refuses(tmp_path, 'is damaged', 'model1-seed0')
 
 
 @pytest.mark.parametrize(
-    'args, parts',
+    'args, part',
     [
-        (dict(variants=['model9']), ("variant 'model9'", 'model1-gap')),
-        (dict(seeds=0), ('seeds=0', 'at least 1')),
-        (dict(epochs=0), ('epochs=0', 'at least 1')),
-        (dict(processes=0), ('processes=0', 'at least 1')),
-        (dict(source='cifar'), ("source 'cifar'", 'digits')),
-        (dict(device='gameboy'), ("'gameboy'",)),
-        (dict(out='a file/study'), ('a file/study', 'cannot be written')),
+        (dict(variants=['model9']), "variant 'model9'"),
+        (dict(epochs=0), 'epochs=0: expected'),
+        (dict(processes=0), 'processes=0: expected'),
+        (dict(source='cifar'), "source 'cifar': expected"),
+        (dict(device='gameboy'), "'gameboy'"),
+        (dict(out='a file/study'), 'cannot be written'),
     ],
 )
-def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(tmp_path, monkeypatch, args, parts):
+def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(tmp_path, monkeypatch, args, part):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a file').write_text('')
     with pytest.raises(SystemExit) as e:
         mnist_kit_study(**dict(variants=['model1'], source='digits', device='cpu', out='out') | args)
     message = e.value.code
-    assert isinstance(message, str) and message.startswith('mnist_kit_study: ') and '\n' not in message
-    assert all(p in message for p in parts), message
+    assert message.startswith('mnist_kit_study: ') and '\n' not in message and part in message, message
     assert [p.name for p in tmp_path.iterdir()] == ['a file']
 
 
 # ---------------------------------------------------------------- what stops a study
 
 
-def processes_of(pid):
+def workers_of(pid):
     "The processes that process `pid` has started to train."
-    lines = subprocess.run(
-        ['ps', '-axww', '-o', 'ppid=,pid=,args='], capture_output=True, text=True
-    ).stdout.splitlines()
-    found = [line.split(maxsplit=2) for line in lines]
-    return [int(own) for parent, own, args in found if parent == str(pid) and 'resource_tracker' not in args]
+    return [o for o in psutil.Process(pid).children() if 'resource_tracker' not in ' '.join(o.cmdline())]
 
 
-def alive(pid):
-    "Is the process still there, and not only as a zombie that nobody has asked for?"
-    state = subprocess.run(['ps', '-o', 'state=', '-p', str(pid)], capture_output=True, text=True).stdout.strip()
-    return state not in ('', 'Z')
+def alive(process):
+    "Is it still there, and not only as a zombie that nobody has asked for?"
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(ready, seconds):
@@ -279,7 +268,7 @@ class Stop:
 
     def __call__(self, pid, workers):
         send = os.killpg if self.to == 'all' else os.kill
-        send(workers[0] if self.to == 'one' else pid, getattr(signal, self.name))
+        send(workers[0].pid if self.to == 'one' else pid, getattr(signal, self.name))
 
 
 interrupted = 130, 'the same command goes on'
@@ -311,7 +300,7 @@ def test_whatever_stops_a_study_it_leaves_only_whole_runs_and_no_process_and_goe
     )
     try:
         assert wait_until(lambda: under_way(folder), 180), 'no epoch was trained'
-        workers = processes_of(p.pid)
+        workers = workers_of(p.pid)
         stop(p.pid, workers)
         err = p.communicate(timeout=120)[1]
         assert len(workers) == 2 and wait_until(lambda: not any(map(alive, workers)), 20), 'it would go on training'
