@@ -270,7 +270,7 @@ def interval(
     n = len(values)
     expect(n>=2, f'{n} value{"s"*(n!=1)} for an interval', 'at least two, since one has no spread; run more seeds')
     expect(all(map(isfinite, values)), f'{values} for an interval', 'finite numbers')
-    half = stats.t.ppf(0.975, n-1) * stdev(values)/sqrt(n)
+    half = float(stats.t.ppf(0.975, n-1)) * stdev(values)/sqrt(n)
     return Interval(mean(values), mean(values)-half, mean(values)+half, n)
 
 # %% ../nbs/07_evidence.ipynb #ev0share2
@@ -284,7 +284,7 @@ def share_of(
     values,failed = study.frame().query('variant==@name')[metric],study.failed(name)
     expect(n := len(values)+len(failed), f'no runs of {name!r} in {str(study.folder)!r}', 'at least one')
     k = int((values>=least).sum())
-    return Interval(k/n, *proportion_confint(k, n, method='wilson'), n)
+    return Interval(k/n, *map(float, proportion_confint(k, n, method='wilson')), n)
 
 # %% ../nbs/07_evidence.ipynb #d996e136
 def summary_of(
