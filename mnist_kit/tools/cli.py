@@ -103,7 +103,7 @@ def mnist_kit_train(
 def mnist_kit_study(
     variants:_several('what to run, such as model1 or model3-no-decay; by default all that the claims need')=None,
     out:str='study',          # folder for the runs; what is finished there is not run again
-    seeds:int=None,           # how many of each; by default 5 of the three recipes and 3 of each other variant
+    seeds:int=None,           # how many of each; by default as many as planned, 20 or 10
     source:str='auto',        # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
     epochs:int=None,          # passes over the training images; by default those of the recipes
     processes:int=None,       # runs at a time; by default one for each core of a CPU, one on any other device

@@ -6,10 +6,10 @@
 __all__ = ['plan', 'run_one', 'run_study', 'ship', 'report']
 
 # %% ../../nbs/tools/study.ipynb #51bbb217
-import os, shutil, signal, threading
+import json, os, shutil, signal, threading
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from multiprocessing import parent_process
 from pathlib import Path
@@ -32,19 +32,18 @@ from .sandbox import end_with_parent
 # %% ../../nbs/tools/study.ipynb #7444a545
 def plan(
     *names:str,          # variants; none: all
-    seeds:int|None=None  # 0, 1 … of each; None: five of the three recipes, three of each other variant
+    seeds:int|None=None  # 0, 1 … of each; None: as many as `PLAN` says
 )->list:                 # of (variant, seed)
     "The runs that a study consists of. Raises `InputError` for an unknown variant."
     expect(seeds is None or type(seeds) is int and 1<=seeds<2**31, f'seeds={seeds!r}', 'a whole number, at least 1')
     variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names or VARIANTS))
-    n = {o: seeds or (5 if o in SPECS else 3) for o in variants}
-    return [(o, seed) for seed in range(max(n.values())) for o in variants if seed<n[o]]
+    return [(o, seed) for seed in range(seeds or max(PLAN.values())) for o in variants if seed<(seeds or PLAN[o])]
 
 # %% ../../nbs/tools/study.ipynb #338a0dc6
 def _check(run, out, name, seed, source, epochs):
     "Raises `InputError` unless `run`, found in `out`, is what was asked for."
     v = variant_for(name)
-    recipe,model = v.recipe_in(epochs),v.network.__name__ if v.network else v.model
+    recipe,model = recipe_with(v.recipe, epochs=epochs),v.network.__name__ if v.network else v.model
     expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
            'one that has ended; remove it, and it is trained again')
     found = run.source, run.holdout, recipe_of(run), run.model, run.options, run.name, run.seed
@@ -108,22 +107,14 @@ def run_one(
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            train_run(v.network or v.model, tmp, v.recipe_in(epochs), source, device=device, seed=seed, bar=False,
-                      options=v.options, variant='' if name==v.model else name)
+            train_run(v.network or v.model, tmp, recipe_with(v.recipe, epochs=epochs), source, device=device, seed=seed,
+                      bar=False, options=v.options, variant='' if name==v.model else name)
         except TrainingError:
             if read_run(tmp).status not in ('failed','finished'): raise  # 'finished': only its picture is missing
         finally: torch.set_num_threads(before)
     if read_run(tmp).status=='interrupted': raise KeyboardInterrupt
     os.rename(tmp, out)
     return out
-
-# %% ../../nbs/tools/study.ipynb #3bed6124
-def _line(out):
-    "What came out of a run, and how long it took."
-    run = read_run(out)
-    m,s = divmod(round(run.seconds), 60)
-    what = f'{pct(run.accuracy)} after {len(run.rows)} epochs' if run.status=='finished' else f'{run.status}: {run.message}'
-    return f'{out.name}: {what}, {m} min {s:02} s'
 
 # %% ../../nbs/tools/study.ipynb #65c8af42
 @contextmanager
@@ -147,8 +138,9 @@ def _run_all(folder, todo, processes, **args):
         jobs = (delayed(run_one)(folder, *o, **args) for o in todo)
         with _stoppable(), closing(Parallel(processes, return_as='generator_unordered', batch_size=1)(jobs)) as outs:
             for out in outs:
-                done += 1
-                print(f'{_line(out)} ({done} of {len(todo)} runs)', flush=True)
+                run,done = read_run(out),done+1
+                what = closing_line(run) if run.status=='finished' else f'{run.status}: {run.message}'
+                print(f'{out.name}: {what} ({done} of {len(todo)} runs)', flush=True)
     except KeyboardInterrupt: pass
     except BrokenProcessPool as e:
         raise TrainingError(f'a process of the study was killed after {done} of {len(todo)} runs: '
@@ -187,21 +179,24 @@ def run_study(
 # %% ../../nbs/tools/study.ipynb #d9b6defc
 def ship(
     study:Study,
-    folder:Path # receives a folder for each run; must not hold any of them yet
+    folder:Path # receives the files; must not hold any of the folders with weights yet
 ):
     "Copy the records of a study, and the weights of the median run of each of the three models."
-    medians = {o: median_run(study, o).seed for o in SPECS if study.of(o)}
-    for name,seed in medians.items():
-        weights = study.folder/run_name(name, seed)/'model.safetensors'
-        expect(weights.is_file(), f'no {str(weights)!r}', f'the weights of the median run of {name}; train it again')
-    for r in study.runs:
-        out = Path(folder)/run_name(r.name, r.seed)
+    folder,medians = Path(folder),[median_run(study, o) for o in SPECS if study.of(o)]
+    rest = [replace(r, message='') for r in study.runs if r not in medians]
+    rest += [r for r in study.others if r.status=='failed']
+    weights = [study.folder/run_name(r.name, r.seed)/'model.safetensors' for r in medians]
+    missing = [o.parent.name for o in weights if not o.is_file()]
+    expect(not missing, f'no weights of {", ".join(missing)}', 'those of the median runs; train them again')
+    for r,path in zip(medians, weights):
+        out = folder/path.parent.name
         out.mkdir(parents=True)
-        if medians.get(r.name)!=r.seed: write_run(replace(r, message=''), out)
-        else:
-            n = len(study.of(r.name))
-            write_run(replace(r, message=f'weights included: the median of {n} seeds, last epoch'), out)
-            shutil.copy(study.folder/out.name/'model.safetensors', out)
+        write_run(replace(r, message=f'weights included: the median of {len(study.of(r.name))} seeds, last epoch'), out)
+        shutil.copy(path, out)
+    for name in {r.name for r in rest}:
+        lines = [json.dumps(asdict(r), separators=(',',':'), allow_nan=False) for r in rest if r.name==name]
+        text = f'{{"format":{RUN_FORMAT},"runs":[\n' + ',\n'.join(lines) + '\n]}\n'
+        write_atomic(folder/f'{name}.runs.json', text.encode())
 
 # %% ../../nbs/tools/study.ipynb #b471ece7
 def report(

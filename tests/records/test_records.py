@@ -1,14 +1,15 @@
-"What is committed: whole runs by the recipe, the accuracies that are promised, and a README that says what they say."
+"What is committed: whole runs by the recipe, the accuracies that are promised, and verdicts and a README that follow."
 
 import json
-from math import sqrt
-from statistics import mean, stdev
+from math import copysign
+from statistics import mean
 
 import pytest
+from scipy import stats
 
 from conftest import ROOT
-from mnist_kit.evidence import Study, VARIANTS
-from mnist_kit.models import MODELS
+from mnist_kit.evidence import CLAIMS, Study, VARIANTS, WORTH_HAVING, verdicts
+from mnist_kit.models import MODELS, RECORDS
 from mnist_kit.spec import Recipe, SPECS
 
 STUDY = Study()
@@ -42,23 +43,78 @@ def test_model2_reaches_98_7_percent_in_its_last_epoch_with_some_seeds_only():
     assert max(accs) >= 98.7 > mean(accs) > 98 and max(accs) - min(accs) > 1
 
 
-# a table of Student's t: 95 %, two-sided, n - 1 degrees
-T95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+# ---------------------------------------------------------------- computed a second time, from the files alone
 
 
-def mean_and_interval(values):
-    half = T95[len(values)] * stdev(values) / sqrt(len(values))
-    return mean(values), half
+def raw_runs(name):
+    "The records of a variant, by seed, as the files have them."
+    found = [json.loads(p.read_text()) for p in RECORDS.glob('*-seed*/run.json')]
+    found += [o for p in RECORDS.glob('*.runs.json') for o in json.loads(p.read_text())['runs']]
+    return {o['seed']: o for o in found if (o['variant'] or o['model']) == name and o['status'] == 'finished'}
+
+
+def values(name, metric):
+    "What a metric is for each run, by seed."
+
+    def one(run, stop):
+        accs = [round(r['valid_accuracy'] * 10_000) / 10_000 for r in run['rows'][:stop]]
+        train = {'train_gap': run['rows'][-1]['train_accuracy'], 'clean_gap': run['train']['accuracy']}
+        there = [i for i, acc in enumerate(accs, 1) if acc >= 0.99] + [len(accs) + 1]
+        figures = {'accuracy': accs[-1], 'best_accuracy': max(accs), 'epochs_to_99': there[0]}
+        return figures[metric] if metric in figures else train[metric] - accs[-1]
+
+    stop = VARIANTS[name].stop
+    return {k: one(run, stop) for k, run in raw_runs(VARIANTS[name].model if stop else name).items()}
+
+
+def differences(claim):
+    a, b = (values(o, claim.metric) if isinstance(o, str) else o for o in (claim.a, claim.b))
+    if not isinstance(a, dict):
+        return [a - o for o in b.values()]
+    return [a[k] - b[k] for k in a if k in b] if isinstance(b, dict) else [o - b for o in a.values()]
+
+
+def judged(claim, d):
+    "Verdict and p-value by SciPy's interval and t-test."
+    low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    m = 1 if claim.metric == 'epochs_to_99' else WORTH_HAVING
+    within, limit = -m < low and high < m, {'better': 0, 'no worse': -m}.get(claim.form, copysign(m, mean(d)))
+    yes, no = (within, low > m or high < -m) if claim.form == 'equal' else (low > limit, high < limit)
+    verdict = (
+        'supported' if yes else 'contradicted' if no else 'no difference worth having' if within else 'not resolved'
+    )
+    limit = copysign(m, mean(d)) if verdict == 'no difference worth having' else limit
+    return verdict, stats.ttest_1samp(d, limit).pvalue
+
+
+def test_every_verdict_and_holms_correction_are_what_scipy_makes_of_the_files():
+    "Holm: of m claims by their p-values, the k-th holds if it and those before are at most 0.05/(m - k + 1)."
+    found = {o.says: (o, d) for o in CLAIMS if len(d := differences(o)) >= 2}
+    theirs = {k: judged(*o) for k, o in found.items()}
+    order, sure = sorted(theirs, key=lambda k: theirs[k][1]), set()
+    for i, k in enumerate(order):
+        if theirs[k][1] > 0.05 / (len(order) - i):
+            break
+        sure.add(k)
+    ours = verdicts(STUDY).set_index('tested as')
+    assert ours.verdict.to_dict() == {k: o[0] for k, o in theirs.items()}
+    assert ours['after Holm'].to_dict() == {k: o[0] if k in sure else 'not resolved' for k, o in theirs.items()}
+    scale = ours.unit.map({'points': 100, 'epochs': 1})
+    for k, (claim, d) in found.items():
+        assert ours.difference[k] == pytest.approx(scale[k] * mean(d)) and ours.n[k] == len(d)
+    one = verdicts(STUDY, 'target').set_index('tested as')
+    assert one['after Holm'].equals(ours.loc[one.index, 'after Holm']), 'over all claims, whatever is asked for'
 
 
 @pytest.mark.parametrize('name', SPECS)
 def test_the_readmes_table_is_computed_from_the_records(name):
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
     row = next(o for o in text.splitlines() if o.startswith(f'| {name[-1]}: '))
-    params, reported, last, best, n = (o.strip(' *%') for o in row.split('|')[2:-1])
-    records = [json.loads(p.read_text()) for p in (ROOT / 'mnist_kit/records').glob(f'{name}-seed*/run.json')]
-    curves = [[100 * r['valid_accuracy'] for r in o['rows']] for o in records]
+    params, reported, last, last5, best, n = (o.strip(' *%') for o in row.split('|')[2:-1])
+    curves = [[100 * r['valid_accuracy'] for r in o['rows']] for o in raw_runs(name).values()]
     assert (params, reported) == (f'{SPECS[name].params:,}', f'{100 * SPECS[name].reported.test_acc:.2f}')
-    assert int(n) == len(records) >= 2
-    for cell, values in ((last, [o[-1] for o in curves]), (best, [max(o) for o in curves])):
-        assert [float(o) for o in cell.split(' ± ')] == pytest.approx(mean_and_interval(values), abs=0.006)
+    assert int(n) == len(curves) >= 2
+    for cell, figure in ((last, lambda o: o[-1]), (last5, lambda o: mean(o[-5:])), (best, max)):
+        figures = [figure(o) for o in curves]
+        half = stats.t.ppf(0.975, len(figures) - 1) * stats.sem(figures)
+        assert [float(o) for o in cell.split(' ± ')] == pytest.approx([mean(figures), half], abs=0.006)
