@@ -148,8 +148,10 @@ def _one_digit(
     side = max(int(np.ptp(o))+1 for o in ink.nonzero())
     parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(side/20)+1), np.ones((3,3)))
     share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
-    boxes = [o for o,s in zip(ndimage.find_objects(parts), share) if s>0.25]
-    apart = [a for a in boxes for b in boxes if a[1].stop<=b[1].start or a[0].stop<=b[0].start]
+    boxes = ndimage.find_objects(parts)
+    height = lambda o: o[0].stop-o[0].start
+    tall = [o for o in boxes if height(o)>max(map(height, boxes))/2]  # the bar of a 5 is not
+    apart = [a for a in tall for b in tall if a[1].stop<=b[1].start or a[0].stop<=b[0].start]
     expect(not apart, 'two digits in one drawing', 'a single digit; cut them apart, or close the gap in its strokes')
     ink = ink*np.isin(parts, 1+np.flatnonzero(share>0.01))
     ys,xs = ink.nonzero()
