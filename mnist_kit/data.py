@@ -109,6 +109,7 @@ def _pixels(
     if isinstance(o, Image.Image):
         o = ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
         if o.mode[0] not in 'IF': o = o.convert('RGBA' if o.mode[-1] in 'Aa' or 'transparency' in o.info else 'RGB')
+        if max(o.size)>=2000 and o.mode[0]=='R': o = o.reduce(max(o.size)//1000)  # and has pixels to spare
     x = np.asarray(o)
     if x.ndim==2: x = x[...,None]
     elif x.ndim==3 and x.shape[-1]>4: x = x.transpose(1,2,0)  # channels first, as PyTorch has them
@@ -149,8 +150,8 @@ def _one_digit(
     parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(side/20)+1), np.ones((3,3)))
     share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
     boxes = ndimage.find_objects(parts)
-    height = lambda o: o[0].stop-o[0].start
-    tall = [o for o in boxes if height(o)>max(map(height, boxes))/2]  # the bar of a 5 is not
+    sizes = [[s.stop-s.start for s in o] for o in boxes]
+    tall = [o for o,(h,w) in zip(boxes, sizes) if h>max(sizes)[0]/2 and h>w/2]  # the bar of a 5 is not
     apart = [a for a in tall for b in tall if a[1].stop<=b[1].start or a[0].stop<=b[0].start]
     expect(not apart, 'two digits in one drawing', 'a single digit; cut them apart, or close the gap in its strokes')
     ink = ink*np.isin(parts, 1+np.flatnonzero(share>0.01))

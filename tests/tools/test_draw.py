@@ -131,7 +131,9 @@ def test_the_framed_pixels_are_those_that_a_value_depends_on(page, i):
     model = learner_for(MODELS[i], pretrained=True, device='cpu').model.eval().double()
     for s, (y, first, side) in enumerate(page.evaluate(code, i)):
         x = torch.randn(8, 1, 28, 28, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        model[: s + 1](x)[:, :, y, y].sum().backward()  # by autograd: which pixels have a gradient
+        torch.nn.Sequential(*list(model)[: s + 1])(x)[
+            :, :, y, y
+        ].sum().backward()  # by autograd: which pixels have a gradient
         rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
         assert (rows.min(), rows.max()) == (max(0, first), min(27, first + side - 1)), SPECS[MODELS[i]].stages[s].name
 
