@@ -1,0 +1,232 @@
+"A drawing of any size and kind becomes what MNIST's makers would have made of it, and is read right."
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageOps
+from scipy.interpolate import make_interp_spline
+
+from mnist_kit.core import InputError
+from mnist_kit.data import as_dataset, from_drawing, to_image
+from mnist_kit.learner import learner_for
+from mnist_kit.spec import DIGIT_SIZE, IMAGE_SIZE, MEAN, STD
+
+
+def curve(*points):
+    return make_interp_spline(range(len(points)), points, k=3)(np.linspace(0, len(points) - 1, 60)).tolist()
+
+
+# the strokes of each digit in a square of side 1, x to the right, y down
+STROKES = {
+    0: [curve((0.5, 0), (0.2, 0.2), (0.15, 0.6), (0.45, 1), (0.8, 0.7), (0.8, 0.25), (0.5, 0))],
+    1: [[(0.6, 0), (0.45, 1)]],
+    2: [curve((0.1, 0.25), (0.35, 0.02), (0.8, 0.2), (0.55, 0.6), (0.1, 0.97)), [(0.1, 0.97), (0.9, 0.93)]],
+    3: [
+        curve((0.15, 0.12), (0.5, 0), (0.8, 0.2), (0.4, 0.46)),
+        curve((0.4, 0.46), (0.85, 0.68), (0.5, 1), (0.1, 0.88)),
+    ],
+    4: [[(0.4, 0), (0.1, 0.6), (0.9, 0.6)], [(0.68, 0.25), (0.6, 1)]],
+    5: [[(0.85, 0.03), (0.25, 0.03), (0.18, 0.45)], curve((0.18, 0.45), (0.6, 0.4), (0.85, 0.7), (0.5, 1), (0.1, 0.9))],
+    6: [curve((0.7, 0), (0.3, 0.3), (0.15, 0.7), (0.45, 1), (0.8, 0.75), (0.5, 0.52), (0.18, 0.72))],
+    7: [[(0.1, 0.05), (0.85, 0.05), (0.4, 1)]],
+    8: [
+        curve(
+            (0.75, 0.12),
+            (0.45, 0),
+            (0.2, 0.2),
+            (0.5, 0.47),
+            (0.82, 0.78),
+            (0.5, 1),
+            (0.18, 0.78),
+            (0.5, 0.47),
+            (0.75, 0.12),
+        )
+    ],
+    9: [curve((0.78, 0.25), (0.45, 0), (0.15, 0.25), (0.45, 0.48), (0.78, 0.25)), [(0.78, 0.25), (0.65, 1)]],
+}
+
+
+def sketch(digit, size=(280, 280), at=(0.25, 0.2, 0.6), width=18, paper='white', pen='black', mode='RGB'):
+    "A digit in a square that begins at at[:2] and has the side at[2], as fractions of the height."
+    image, h = Image.new(mode, size, paper), size[1]
+    for points in STROKES[digit]:
+        points = [(h * (at[0] + at[2] * x), h * (at[1] + at[2] * y)) for x, y in points]
+        draw = ImageDraw.Draw(image)
+        draw.line(points, fill=pen, width=width, joint='curve')
+        for x, y in points:
+            r = (width - 1) / 2
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=pen)
+    return image
+
+
+def as_jpeg(image):
+    file = io.BytesIO()
+    image.save(file, 'JPEG', quality=40)
+    return Image.open(file)
+
+
+CLEAR = (0, 0, 0, 0)
+KINDS = {
+    'black on white': lambda d: sketch(d),
+    'white on black': lambda d: sketch(d, paper='black', pen='white'),
+    'thick': lambda d: sketch(d, width=40),
+    'a hairline': lambda d: sketch(d, (800, 600), width=1),
+    'small, in a corner': lambda d: sketch(d, (640, 480), (1.1, 0.03, 0.12), width=5),
+    'a black pen on nothing': lambda d: sketch(d, paper=CLEAR, pen='black', mode='RGBA'),
+    'a white pen on nothing': lambda d: sketch(d, paper=CLEAR, pen='white', mode='RGBA'),
+    'red on green': lambda d: sketch(d, paper='green', pen='red'),
+    'a JPEG': lambda d: as_jpeg(sketch(d, (300, 400), (0.1, 0.2, 0.5), paper='ivory', pen='navy')),
+    'a palette': lambda d: sketch(d).quantize(8),
+    'one bit': lambda d: sketch(d).convert('1'),
+    '16 bits': lambda d: np.asarray(sketch(d).convert('L')).astype(np.uint16) * 257,
+    'an RGB array': lambda d: np.asarray(sketch(d)),
+    'one channel, last': lambda d: np.asarray(sketch(d).convert('L'))[..., None],
+    'channels first, a tensor of 0 to 1': lambda d: torch.tensor(np.asarray(sketch(d)).transpose(2, 0, 1) / 255),
+    "Gradio's sketchpad": lambda d: dict(
+        background=None, layers=[], composite=np.asarray(sketch(d, paper=CLEAR, mode='RGBA'))
+    ),
+}
+
+
+@pytest.fixture(scope='module')
+def learn():
+    learn = learner_for('model3', pretrained=True, device='cpu')
+    learn.remove_cb(learn.progress)
+    return learn
+
+
+# ---------------------------------------------------------------- read right
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_ten_digits_drawn_in_code_are_read_right(learn, kind):
+    preds = learn.get_preds(dl=learn.dls.test_dl([KINDS[kind](d) for d in STROKES]))[0]
+    assert preds.argmax(1).tolist() == list(STROKES)
+
+
+def test_predict_takes_a_drawing_and_the_name_of_its_file(learn, tmp_path):
+    sketch(4).save(tmp_path / 'four.png')
+    for o in (sketch(4), tmp_path / 'four.png', str(tmp_path / 'four.png')):
+        with learn.no_bar():
+            assert learn.predict(o)[0] == '4'
+
+
+def test_at_most_half_a_point_is_lost_on_mnist_blown_up_and_coloured(learn, mnist):
+    images, labels = (o[:1000] for o in mnist[1])
+    rng = np.random.default_rng(0)
+
+    def blown_up(image):
+        paper, pen = rng.random((2, 3))
+        pen[0] = (paper[0] + 0.5) % 1  # so that they differ
+        ink = np.asarray(Image.fromarray(image.numpy()).resize((280, 280), Image.Resampling.BICUBIC))[..., None] / 255
+        return from_drawing((255 * (paper + (pen - paper) * ink)).round().astype(np.uint8))
+
+    def accuracy(x):
+        with torch.no_grad():
+            return (learn.model.eval()((x[:, None] / 255 - MEAN) / STD).argmax(1) == labels).float().mean().item()
+
+    prepared = torch.stack([blown_up(o) for o in images])
+    assert accuracy(prepared) >= accuracy(images) - 0.005
+    assert not torch.equal(prepared, images)
+
+
+# ---------------------------------------------------------------- in MNIST's form
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_digit_fits_into_20_by_20_with_its_centre_of_mass_in_the_middle(kind):
+    for digit in (0, 4):
+        x = from_drawing(KINDS[kind](digit))
+        assert (x.shape, x.dtype, x.max()) == ((IMAGE_SIZE, IMAGE_SIZE), torch.uint8, 255)
+        sides = [int(np.ptp(o)) + 1 for o in x.numpy().nonzero()]
+        assert max(sides) in (DIGIT_SIZE, DIGIT_SIZE - 1)  # a faint outermost row may round to 0
+        mass = x.double() / x.sum()
+        for dim in (0, 1):
+            assert abs((mass.sum(dim) * torch.arange(28)).sum() - 14) <= 0.5  # as in MNIST's own 70,000
+
+
+def test_a_drawing_is_not_distorted():
+    x = from_drawing(sketch(0).resize((280, 140)))  # half as high as wide, and so is what comes out
+    height, width = (int(np.ptp(o)) + 1 for o in (x.numpy() > 60).nonzero())
+    tall, wide = (int(np.ptp(o)) + 1 for o in (np.asarray(sketch(0).resize((280, 140)).convert('L')) < 128).nonzero())
+    assert abs(height / width - tall / wide) < 0.1
+
+
+def test_colours_and_size_make_no_difference():
+    expected = from_drawing(sketch(3, width=20))
+    for o in (
+        sketch(3, width=20, paper='black', pen='white'),
+        sketch(3, width=20, paper=CLEAR, pen='black', mode='RGBA'),
+    ):
+        assert torch.equal(from_drawing(o), expected)
+    large = from_drawing(sketch(3, (840, 840), width=60))
+    assert (large.float() - expected.float()).abs().mean() < 3  # of 255: pens are rounded to pixels
+
+
+def test_specks_and_shaded_paper_do_no_harm():
+    clean, dirty = sketch(5), sketch(5)
+    ImageDraw.Draw(dirty).rectangle((270, 5, 273, 8), fill='black')
+    assert torch.equal(from_drawing(dirty), from_drawing(clean))
+    shaded = np.asarray(clean) * np.linspace(0.75, 1, 280)[:, None]  # darker from left to right
+    assert (from_drawing(shaded).float() - from_drawing(clean).float()).abs().mean() < 6
+
+
+# ---------------------------------------------------------------- what stays, and what is refused
+
+
+def test_mnists_own_images_stay_as_they_are(learn, mnist):
+    images = mnist[1][0][:50]
+    assert torch.equal(as_dataset(list(images), learn.dls.valid_ds).images[:, 0], images)
+    for o in (
+        images[0].numpy(),
+        images[0][None],
+        Image.fromarray(images[0].numpy()),
+        Image.fromarray(images[0].numpy()).convert('RGB'),
+    ):
+        assert torch.equal(to_image(o), images[0])
+
+
+def test_28_by_28_bytes_with_a_bright_border_stay_too_with_a_warning():
+    with pytest.warns(UserWarning, match='dark digit on white'):
+        assert (to_image(np.full((28, 28), 255, np.uint8)) == 255).all()
+
+
+@pytest.mark.parametrize('paper', ['white', 'black', (0, 0, 0, 0)], ids=str)
+def test_a_blank_drawing_is_refused_in_one_line(paper):
+    with pytest.raises(InputError, match='^a blank drawing: expected .*$'):
+        from_drawing(Image.new('RGBA', (280, 280), paper))
+
+
+@pytest.mark.parametrize('pair', [(1, 1), (1, 8), (4, 2), (0, 0)], ids=str)
+@pytest.mark.parametrize('axis', [0, 1], ids=['above', 'beside'])
+def test_two_digits_in_one_drawing_are_refused_in_one_line(pair, axis):
+    both = np.concatenate([np.asarray(sketch(d)) for d in pair], axis)
+    with pytest.raises(InputError, match='^two digits in one drawing: expected .*$'):
+        from_drawing(both)
+
+
+def test_a_bar_that_does_not_touch_its_five_is_not_another_digit():
+    image = sketch(5)
+    ImageDraw.Draw(image).rectangle((0, 75, 280, 110), fill='white')  # rubs out what joins them
+    assert from_drawing(image).max() == 255
+
+
+@pytest.mark.parametrize(
+    'what, part',
+    [
+        (np.full((50, 50), np.nan), 'pixels from nan'),
+        (torch.randn(1, 28, 28), 'not normalised'),
+        (np.zeros((2, 28, 28, 28)), 'image of shape'),
+        (np.array([['a']]), 'numbers'),
+        ({}, 'NoneType as an image'),
+        ('no-such-file.png', 'cannot be opened'),
+        (ImageOps.expand(sketch(3), 4, 'black'), 'without a frame'),
+    ],
+    ids=str,
+)
+def test_what_is_no_drawing_is_refused_in_one_line(what, part):
+    with pytest.raises(InputError, match=part) as e:
+        from_drawing(what)
+    assert '\n' not in str(e.value)

@@ -1,0 +1,282 @@
+"The page to draw on, in a real Chromium: what it computes is what PyTorch computes, and it needs nothing but itself."
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from conftest import command
+from mnist_kit.core import InputError
+from mnist_kit.data import affine_mats, affine_sample, from_drawing
+from mnist_kit.learner import learner_for
+from mnist_kit.models import pretrained_folder
+from mnist_kit.sources import load_digits, load_mnist
+from mnist_kit.spec import MEAN, SPECS, STD
+from mnist_kit.tools.draw import draw_page
+
+MODELS = list(SPECS)
+SEVEN = [(0.3, 0.25), (0.7, 0.25), (0.45, 0.8)]  # corners of a 7, as parts of the drawing area
+
+
+@pytest.fixture(scope='module')
+def browser():
+    api = pytest.importorskip('playwright.sync_api', reason='needs playwright: pip install playwright')
+    path = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome', 'chrome'))), None)
+    if path is None:
+        pytest.skip('needs Chromium: apt-get install chromium')
+    with api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=path, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope='module')
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp('page') / 'draw.html'
+    path.write_text(draw_page(), encoding='utf-8')
+    return path
+
+
+@pytest.fixture
+def open_page(browser, file):
+    "Opens the page; at the end of the test nothing was fetched, and nothing was said in the console."
+    pages, fetched, said = [], [], []
+
+    def open_page(path=file, **options):
+        page = browser.new_page(**options)
+        pages.append(page)
+        page.on('request', lambda o: fetched.append(o.url))
+        page.on('console', lambda o: said.append(o.text))
+        page.on('pageerror', lambda o: said.append(str(o)))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert [o for o in fetched if not o.startswith(('file:', 'data:', 'blob:'))] == []
+    assert said == []
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page(viewport=dict(width=1200, height=900))
+
+
+def draw(page, points):
+    "Draw a line through `points` with the mouse."
+    box = page.locator('#pad').bounding_box()
+    at = [(box['x'] + x * box['width'], box['y'] + y * box['height']) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for o in at[1:]:
+        page.mouse.move(*o, steps=8)
+    page.mouse.up()
+    page.wait_for_function('!state.drawing && !asked')
+
+
+def rgba(image):
+    return list(image.convert('RGBA').tobytes())
+
+
+@pytest.fixture(scope='module')
+def images():
+    "500 images and where they are from: MNIST's test images, else scikit-learn's digits."
+    try:
+        return load_mnist(download=False)[1][0][:500]
+    except InputError:
+        return load_digits()[0][0][:500]
+
+
+# ---------------------------------------------------------------- what it computes
+
+
+@pytest.mark.parametrize('i', range(3), ids=MODELS)
+def test_its_log_probabilities_are_those_of_pytorch(page, images, i):
+    model = learner_for(MODELS[i], pretrained=True, device='cpu').model.eval()
+    with torch.no_grad():
+        expected = model((images[:, None] / 255 - MEAN) / STD)
+    code = '([i, images]) => images.map(o => Array.from(kit.run(data.models[i], o).at(-1).v))'
+    found = torch.tensor(page.evaluate(code, [i, images.flatten(1).tolist()]))
+    assert found.shape == (500, 10)
+    assert (found - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize('i', range(3), ids=MODELS)
+def test_a_value_explained_step_by_step_is_the_value_of_the_map(page, images, i):
+    code = """([i, image]) => {
+        const model = data.models[i], blocks = kit.run(model, image)
+        return model.stages.slice(0, -1).flatMap((stage, s) => [0, stage.size-1].map(y => {
+            const {h, w, v} = blocks[s+1], ch = stage.channels-1, x = Math.floor(w/2)
+            return [kit.explain(model, blocks, s, ch, y, x).at(-1).value, v[(ch*h+y)*w+x]]
+        }))
+    }"""
+    pairs = np.array(page.evaluate(code, [i, images[0].flatten().tolist()]))
+    assert len(pairs) == 2 * (len(SPECS[MODELS[i]].stages) - 1)
+    assert np.abs(pairs[:, 0] - pairs[:, 1]).max() < 1e-6
+    assert np.ptp(pairs[:, 0]) > 0.1
+
+
+@pytest.mark.parametrize('i', range(3), ids=MODELS)
+def test_the_framed_pixels_are_those_that_a_value_depends_on(page, i):
+    code = """i => kit.fields(data.models[i]).slice(0, -1).map((o, s) => {
+        const y = Math.floor(data.models[i].stages[s].size/2)
+        return [y, o.first+y*o.step, o.side]
+    })"""
+    model = learner_for(MODELS[i], pretrained=True, device='cpu').model.eval().double()
+    for s, (y, first, side) in enumerate(page.evaluate(code, i)):
+        x = torch.randn(8, 1, 28, 28, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        torch.nn.Sequential(*list(model)[: s + 1])(x)[
+            :, :, y, y
+        ].sum().backward()  # by autograd: which pixels have a gradient
+        rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+        assert (rows.min(), rows.max()) == (max(0, first), min(27, first + side - 1)), SPECS[MODELS[i]].stages[s].name
+
+
+def sketches():
+    "Drawings of many kinds, 280×280."
+    for paper, pen, width, mode in (
+        ('white', 'black', 20, 'RGB'),
+        ('black', 'white', 40, 'RGB'),
+        ((0, 0, 0, 0), 'black', 3, 'RGBA'),
+        ('green', 'red', 10, 'RGB'),
+        ((0, 0, 0, 0), 'yellow', 12, 'RGBA'),
+    ):
+        for scale, shift in ((1, 0), (0.2, 0.75)):
+            im = Image.new(mode, (280, 280), paper)
+            points = [(280 * (x * scale + shift), 280 * (y * scale + shift)) for x, y in SEVEN]
+            ImageDraw.Draw(im).line(points, fill=pen, width=max(2, round(width * scale)), joint='curve')
+            yield im
+
+
+def test_it_prepares_a_drawing_as_from_drawing_does(page):
+    for image in sketches():
+        found = page.evaluate('o => Array.from(kit.prepare(o, 280, 280).pixels)', rgba(image))
+        assert np.abs(np.array(found).reshape(28, 28) - from_drawing(image).numpy()).max() <= 1
+
+
+def test_it_says_that_a_drawing_has_two_parts_and_that_a_sheet_is_blank(page):
+    image = Image.new('L', (280, 280), 'white')
+    assert page.evaluate('o => kit.prepare(o, 280, 280)', rgba(image)) == dict(pixels=None, note='')
+    for x in (0.2, 0.7):
+        ImageDraw.Draw(image).line([(280 * x, 50), (280 * x, 200)], fill='black', width=20)
+    assert 'two parts' in page.evaluate('o => kit.prepare(o, 280, 280).note', rgba(image))
+
+
+def test_it_turns_and_moves_as_the_augmentation_does(page, images):
+    x = images[:1, None].float()
+    expected = affine_sample(x, affine_mats(x, 0, 0, draw_rotate=30.0, draw_translate=(2 / 28, -3 / 28)))[0, 0]
+    found = page.evaluate('o => Array.from(kit.moved(o, 30, 2, -3))', images[0].flatten().tolist())
+    assert (torch.tensor(found).view(28, 28) - expected).abs().max() < 0.01  # of 255
+
+
+# ---------------------------------------------------------------- what a reader does with it
+
+
+def test_a_drawn_seven_is_a_seven_for_each_model_and_clear_clears_it(page):
+    draw(page, SEVEN)
+    for title in ('Model 1', 'Model 2', 'Model 3'):
+        page.get_by_label(title).check()
+        assert page.locator('#said').inner_text().startswith('It reads a 7')
+        assert page.locator('#bars .best').inner_text().startswith('7')
+    page.get_by_role('button', name='Clear').click()
+    assert page.locator('#said').inner_text() == 'Nothing is drawn.'
+    ms = page.evaluate(
+        """() => Array.from({length: 30}, () => {
+            const start = performance.now()
+            kit.run(state.model, new Float64Array(784).fill(9))
+            return performance.now()-start
+        }).sort((a, b) => a-b)[15]"""
+    )
+    print(f'\none inference of Model 3 in the page: {ms:.1f} ms')
+
+
+def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(open_page):
+    page = open_page(viewport=dict(width=390, height=844), has_touch=True, is_mobile=True)
+    draw(page, SEVEN)
+    assert page.locator('#said').inner_text().startswith('It reads a 7')
+    page.locator('.stage').nth(6).locator('button').nth(15).tap()
+    assert page.locator('.lens li').count() == 3  # convolution, ReLU, normalisation
+    page.locator('#models label').first.tap()
+    page.locator('.stage').nth(8).locator('button').first.tap()  # the 7×7 windows of Model 1's classifier
+    assert page.locator('.lens li').count() == 1
+    assert page.evaluate('document.documentElement.scrollWidth') == 390
+
+
+def test_preparation_can_be_left_out_and_sliders_change_what_is_seen(page):
+    draw(page, [(0.05 + 0.2 * x, 0.05 + 0.2 * y) for x, y in SEVEN])  # small, in a corner
+    seen = 'Array.from(state.pixels)'
+    prepared = np.array(page.evaluate(seen)).reshape(28, 28)
+    page.get_by_label('prepared as MNIST was').uncheck()
+    page.wait_for_function('!asked')
+    squeezed = np.array(page.evaluate(seen)).reshape(28, 28)
+    assert squeezed[10:, 10:].sum() == 0 and squeezed.sum() > 0
+    assert prepared[10:, 10:].sum() > 0
+    page.get_by_label('Right').fill('5')
+    page.wait_for_function('!asked')
+    assert np.allclose(np.array(page.evaluate(seen)).reshape(28, 28), np.roll(squeezed, 5, 1))
+
+
+def test_the_mistakes_are_mistakes_and_the_keyboard_reaches_them(page):
+    wrong = page.evaluate('state.model.wrong.map(o => [o.label, o.pred])')
+    assert len(wrong) >= 12 and all(label != pred for label, pred in wrong)
+    page.locator('#wrong button').first.focus()
+    for i in (1, 2):
+        page.keyboard.press('ArrowRight')
+        assert page.locator('#said').inner_text().startswith(f'It reads a {wrong[i][1]}')
+        assert f'labelled {wrong[i][0]}' in page.locator('#truth').inner_text()
+
+
+def test_pointing_at_a_value_frames_its_pixels_and_enter_explains_it(page):
+    draw(page, SEVEN)
+    page.locator('.stage').first.locator('button').nth(2).hover()
+    assert 'depends on 3×3 pixels' in page.locator('#where').inner_text()
+    page.locator('.stage').nth(1).locator('button').first.focus()
+    page.keyboard.press('ArrowRight')
+    assert page.evaluate('document.activeElement.getAttribute("aria-label")') == 'conv2, channel 1'
+    page.keyboard.press('Enter')
+    assert page.locator('.lens h3').inner_text().startswith('conv2, channel 1')
+    page.get_by_role('button', name='Close').click()
+    assert page.locator('.lens').count() == 0
+
+
+def test_a_picture_from_a_file_is_read(page, tmp_path):
+    image = next(sketches())
+    image.resize((600, 400)).save(tmp_path / 'seven.jpg')
+    page.locator('#file').set_input_files(tmp_path / 'seven.jpg')
+    page.wait_for_function('state.blocks')
+    assert page.locator('#said').inner_text().startswith('It reads a 7')
+
+
+# ---------------------------------------------------------------- the command, and what is in the file
+
+
+def page_data(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+
+
+def test_the_command_writes_the_page_with_a_run_of_your_own_beside_the_three(tmp_path):
+    out = tmp_path / 'new' / 'page.html'
+    line = command('mnist_kit_draw', pretrained_folder('model2'), '--out', out, '--no-open')
+    p = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert p.returncode == 0, p.stderr
+    *ours, yours = page_data(out.read_text(encoding='utf-8'))['models']
+    assert [o['title'] for o in [*ours, yours]] == ['Model 1', 'Model 2', 'Model 3', 'Yours: model2']
+    assert yours['stages'] == ours[1]['stages']
+    p = subprocess.run(command('mnist_kit_draw', tmp_path, '--no-open'), capture_output=True, text=True, timeout=300)
+    assert (p.returncode, p.stderr.count('\n')) == (1, 1)
+    assert 'run.json' in p.stderr
+
+
+def test_without_mnist_the_mistakes_are_of_scikit_learns_digits_and_are_called_so(no_data):
+    titles = [o['wrongTitle'] for o in page_data(draw_page())['models']]
+    assert all("scikit-learn's digits (not MNIST)" in o for o in titles)
+
+
+def test_no_address_outside_the_page_is_in_it(file):
+    assert re.findall(r'(?:src|href)="(?!data:)[^"]*"|https?://', file.read_text()) == []
