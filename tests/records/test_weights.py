@@ -26,11 +26,11 @@ def test_the_records_are_one_study_and_only_the_runs_with_weights_have_a_folder(
 
 @pytest.mark.parametrize('name', SPECS)
 def test_the_weights_are_of_the_median_run_and_its_record_says_so(name):
-    runs = [o for o in Study().runs if o.model == name and not o.variant]
+    runs = [o for o in Study().runs if o.model == name and not o.variant and o.seed < 5]
     accs = pd.Series({o.seed: o.rows[-1]['valid_accuracy'] for o in runs})
     own = [read_run(p.parent) for p in RECORDS.rglob('*.safetensors') if p.parent.name.startswith(f'{name}-seed')]
     assert len(own) == 1 and own[0].accuracy == accs.quantile(0.5, interpolation='lower')
-    assert own[0].message == f'weights included: the median of {len(runs)} seeds, last epoch'
+    assert own[0].message == 'weights included: the median of seeds 0 to 4, last epoch'
     assert [o.seed for o in runs if o.message] == [own[0].seed]
 
 
