@@ -199,6 +199,18 @@ def _read_runs(folder):
         runs += [as_run(run, repr(str(path))) for run in found]
     return runs
 
+# %% ../nbs/07_evidence.ipynb #ev0read2
+def _expect_study(at, runs, others):
+    "Raises `InputError` unless `runs` go together; `at` says where they are, `others` have not finished."
+    why = ''.join(f'; {run_name(o.name, o.seed)} {o.status} {o.message}' for o in others[:1])
+    expect(runs, f'{at} without a finished run{why}', 'runs in its sub-folders; mnist_kit_study trains them')
+    expect(len({o.source for o in runs})==1 and not any(o.holdout for o in runs),
+           f'{at} with runs on different sources, or with holdout', 'one source for all, scored on its test images')
+    short = [run_name(o.name, o.seed) for o in runs if len(o.rows)!=o.recipe['epochs']]
+    expect(not short, f'{at}: {", ".join(short)} without all its epochs', 'whole runs; train it again')
+    keys = [(o.name, o.seed) for o in runs]
+    expect(len(set(keys))==len(keys), f'{at} with two runs of one variant and seed', 'one; move the other away')
+
 # %% ../nbs/07_evidence.ipynb #e71d9001
 class Study:
     "The finished runs in a folder. Raises `InputError` if there is none, or one that cannot be read or does not fit."
@@ -209,15 +221,7 @@ class Study:
         found = _read_runs(self.folder)
         self.runs = sorted((o for o in found if o.status=='finished'), key=lambda o: (base_model(o), o.variant, o.seed))
         self.others = [o for o in found if o.status!='finished']
-        at = f'study folder {str(self.folder)!r}'
-        why = ''.join(f'; {run_name(o.name, o.seed)} {o.status} {o.message}' for o in self.others[:1])
-        expect(self.runs, f'{at} without a finished run{why}', 'runs in its sub-folders; mnist_kit_study trains them')
-        expect(len({o.source for o in self.runs})==1 and not any(o.holdout for o in self.runs),
-               f'{at} with runs on different sources, or with holdout', 'one source for all, scored on its test images')
-        short = [run_name(o.name, o.seed) for o in self.runs if len(o.rows)!=o.recipe['epochs']]
-        expect(not short, f'{at}: {", ".join(short)} without all its epochs', 'whole runs; train it again')
-        keys = [(o.name, o.seed) for o in self.runs]
-        expect(len(set(keys))==len(keys), f'{at} with two runs of one variant and seed', 'one; move the other away')
+        _expect_study(f'study folder {str(self.folder)!r}', self.runs, self.others)
         self.source = self.runs[0].source
 
     def of(self, name:str)->list:
