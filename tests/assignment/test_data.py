@@ -392,26 +392,17 @@ def test_models_1_and_2_are_trained_on_images_as_they_are():
 @pytest.mark.parametrize(
     'image, part',
     [
-        (torch.zeros(28, 28), 'image of float32'),
-        (torch.zeros(32, 32, dtype=torch.uint8), 'image of shape (32, 32)'),
-        (np.zeros((3, 28, 28), np.uint8), 'image of shape (3, 28, 28)'),
+        (torch.zeros(28, 28), 'a blank drawing'),
+        (torch.zeros(32, 32, dtype=torch.uint8), 'a blank drawing'),
+        (np.zeros((2, 3, 28, 28), np.uint8), 'image of shape (2, 3, 28, 28)'),
         ('no.png', 'cannot be opened'),
         (None, 'NoneType'),
     ],
 )
-def test_an_image_of_another_size_or_type_is_refused(dls, image, part):
+def test_what_shows_no_digit_is_refused(dls, image, part):
     with pytest.raises(InputError) as e:
         dls.test_dl([image])
-    one_line(e, part, '28×28')
-
-
-@pytest.mark.parametrize('mode', ['I;16', 'F', 'RGBA', 'LA'])
-def test_an_image_whose_pixels_would_have_to_be_guessed_is_refused(dls, tmp_path, mode):
-    from PIL import Image
-
-    with pytest.raises(InputError) as e:
-        dls.test_dl([Image.new(mode, (28, 28))])
-    one_line(e, f'image of mode {mode}', 'convert it to mode L')
+    one_line(e, part, 'expected')
 
 
 def test_a_flipped_array_is_an_image_too(dls):
@@ -432,7 +423,7 @@ def test_an_image_file_that_was_cut_short_is_refused_in_one_line(dls, tmp_path):
     path = tmp_path / 'digit.png'
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match='cannot be opened.*expected a 28×28 image') as e:
+    with pytest.raises(InputError, match='cannot be opened.*expected a PIL image') as e:
         dls.test_dl([path])
     assert '\n' not in str(e.value)
 
