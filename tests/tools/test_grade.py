@@ -400,6 +400,7 @@ def test_one_model_gets_a_table_a_json_and_status_0(tmp_path):
     assert out.count('✓') >= 15 and 'all required rules hold' in out and '99.42 %' in out
     o = json.loads((tmp_path / 'o.json').read_text())['submissions'][0]
     assert o['what'] == 'model3' and o['holds'] and {f['rule'] for f in o['findings']} >= {*expected_findings()}
+    assert told('model3', '--json', tmp_path / 'o.json') == (status, out, err), 'to the tenth of a second: it was kept'
     (tmp_path / 'other.json').write_text('mine')
     status, _, err = told('model3', '--json', tmp_path / 'other.json')
     assert status == 1 and 'already holds' in err and (tmp_path / 'other.json').read_text() == 'mine'
