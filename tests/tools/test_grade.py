@@ -540,9 +540,9 @@ def test_a_training_may_take_three_times_what_its_first_epoch_promises(monkeypat
     assert tell(notes) is None
     notes.append(dict(epoch=dict(epoch=1, train_accuracy=0.5, valid_accuracy=0.25), of=20))
     now[0] = 50.0
-    assert tell(notes) == 40 + 60 + 3 * 40 * 20 and len(said) == 1 and '25.00 %' in said[0]
+    assert tell(notes) == 50 + 60 + 3 * 40 * 20 and len(said) == 1 and '25.00 %' in said[0]
     now[0] = 60.0
-    assert tell(notes) == 40 + 60 + 3 * 40 * 20, 'it is measured once'
+    assert tell(notes) == 50 + 60 + 3 * 40 * 20, 'it is measured once'
     assert grade._Teller('a.py', said.append, 7)(notes) == 7, 'unless one is given'
 
 
