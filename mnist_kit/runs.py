@@ -57,18 +57,19 @@ class _Score(TypedDict):
     loss:_Number
     accuracy:_Fraction
 
+# %% ../nbs/06_runs.ipynb #2u25ty01
 @dataclass
 class Run:
     "The record of one training. Accuracies are fractions, times are seconds; for losses see `EpochRows`."
     __pydantic_config__ = ConfigDict(extra='forbid', strict=True)
     model:str                # see `name_of`
-    params:_Count             # trainable parameters
+    params:_Count            # trainable parameters
     source:str               # 'mnist' or 'digits'
-    seed:_Count|None          # of initialisation, shuffling, dropout and augmentation
+    seed:_Count|None         # of initialisation, shuffling, dropout and augmentation
     recipe:dict              # the fields of `Recipe`
-    holdout:_Count            # training images set aside for validation; 0: validated on the test images
-    n_train:_Count            # images trained on
-    n_valid:_Count            # images scored after each epoch
+    holdout:_Count           # training images set aside for validation; 0: validated on the test images
+    n_train:_Count           # images trained on
+    n_valid:_Count           # images scored after each epoch
     device:dict              # type, name, and for a CPU the threads
     versions:dict            # of Python and the packages
     started:str              # date and time, UTC
@@ -77,10 +78,10 @@ class Run:
     callbacks:list[str] = field(default_factory=list)  # names of the callbacks that were added to the fit
     status:Literal['running','finished','interrupted','failed'] = 'running'
     message:str = ''         # where it was interrupted, or why it failed
-    seconds:_Seconds = 0.     # training and validation together
+    seconds:_Seconds = 0.    # training and validation together
     rows:list[Row] = field(default_factory=list)  # one for each whole epoch
-    train:_Score|None = None  # of the training images, not augmented, no dropout, at the end
-    test:_Score|None = None   # with `holdout`: of the test images
+    train:_Score|None = None # of the training images, not augmented, no dropout, at the end
+    test:_Score|None = None  # with `holdout`: of the test images
     format:int = RUN_FORMAT
 
     @property

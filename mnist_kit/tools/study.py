@@ -98,17 +98,20 @@ def run_one(
     device:str|None,
     threads:int       # for the CPU
 )->Path:              # the run's folder
-    "Train one run of a study. Raises `KeyboardInterrupt` if it was interrupted; what is unfinished has a dot."
+    "Train one run of a study, or go on with it. Raises `KeyboardInterrupt` if interrupted; what is unfinished has a dot."
     _follow_parent()
     v,out = variant_for(name),folder/run_name(name, seed)
     if out.exists(): return out  # a cluster runs again what a lost worker could not report
-    tmp = folder/f'.{out.name}.{uuid4().hex}'
+    recipe = recipe_with(v.recipe, epochs=epochs)
+    begun = [o.parent for o in folder.glob(f'.{out.name}.*/{CHECKPOINT}') if recipe_of(read_run(o.parent))==recipe]
+    tmp = begun[0] if begun else folder/f'.{out.name}.{uuid4().hex}'
     with _one_at_a_time:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            train_run(v.network or v.model, tmp, recipe_with(v.recipe, epochs=epochs), source, device=device, seed=seed,
-                      bar=False, options=v.options, variant='' if name==v.model else name)
+            if begun: resume_run(tmp, device, bar=False, model=v.network)
+            else: train_run(v.network or v.model, tmp, recipe, source, device=device, seed=seed, bar=False,
+                            options=v.options, variant='' if name==v.model else name)
         except TrainingError:
             if read_run(tmp).status not in ('failed','finished'): raise  # 'finished': only its picture is missing
         finally: torch.set_num_threads(before)
@@ -128,8 +131,9 @@ def _stoppable():
         for s,f in old.items(): signal.signal(s, f)
 
 def _remove_unfinished(folder):
-    "Remove what was being trained, when nothing is trained any more."
-    for o in folder.glob('.*-seed*'): shutil.rmtree(o, ignore_errors=True)
+    "Remove what was being trained, when nothing is trained any more, but for what can be continued."
+    for o in folder.glob('.*-seed*'):
+        if not (o/CHECKPOINT).exists(): shutil.rmtree(o, ignore_errors=True)
 
 def _run_all(folder, todo, processes, **args):
     "Run `todo` on so many processes, and print a line for each. What is unfinished in the end is removed."

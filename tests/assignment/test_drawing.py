@@ -224,7 +224,7 @@ def test_a_bar_that_does_not_touch_its_five_is_not_another_digit():
         ('no-such-file.png', 'cannot be opened'),
         (ImageOps.expand(sketch(3), 4, 'black'), 'without a frame'),
     ],
-    ids=str,
+    ids=lambda o: o if isinstance(o, str) else type(o).__name__,
 )
 def test_what_is_no_drawing_is_refused_in_one_line(what, part):
     with pytest.raises(InputError, match=part) as e:
