@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'RECORDS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Network', 'Model1', 'Model2', 'Model3',
-           'name_of', 'count_params', 'leaves', 'describe', 'windows', 'layer_infos', 'summary', 'pretrained_folder',
-           'save_weights', 'load_weights']
+           'name_of', 'count_params', 'leaves', 'describe', 'windows', 'summary', 'pretrained_folder', 'save_weights',
+           'load_weights']
 
 # %% ../nbs/04_models.ipynb #a055e97d
 from collections import OrderedDict
@@ -160,7 +160,7 @@ def windows(
     return (k-1)*d+1,s
 
 # %% ../nbs/04_models.ipynb #3e1eaa3a
-def layer_infos(
+def _layer_infos(
     model:nn.Module,
     input_size:tuple
 )->list: # of torchinfo's `LayerInfo`, in the order in which the layers are run
@@ -175,7 +175,7 @@ def summary(
 )->pd.DataFrame:          # stage, layers, output shape, trainable parameters, receptive field in pixels, and macs
     "One row per stage (direct child of `model`), and a total. What `forward` does without a module is not seen."
     rows,field,jump = [],1,1
-    for o in layer_infos(model, input_size)[1:]:
+    for o in _layer_infos(model, input_size)[1:]:
         if o.depth==1:
             shape = '×'.join(str(n) for n in o.output_size[1:])
             rows.append(dict(stage=o.var_name, layers=describe(o.module), output=shape, parameters=o.trainable_params,

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'RUN_FILES', 'CHECKPOINT', 'Row', 'Run', 'write_run', 'recipe_of', 'as_run', 'read_run',
-           'describe_device', 'closing_line', 'reserve_folder', 'reserve_next', 'draw_run', 'plot_curves', 'EpochRows',
-           'StopWhen', 'new_run', 'score', 'Checkpoints', 'record_fit', 'train_run', 'resume_run', 'learner_from']
+           'describe_device', 'closing_line', 'reserve_next', 'draw_run', 'plot_curves', 'EpochRows', 'StopWhen',
+           'score', 'Checkpoints', 'record_fit', 'train_run', 'resume_run', 'learner_from']
 
 # %% ../nbs/06_runs.ipynb #143dd4bf
 import io, json, os, platform, random, re, time
@@ -172,7 +172,7 @@ def closing_line(
 RUN_FILES = ('run.json','model.safetensors','curves.png')
 
 # %% ../nbs/06_runs.ipynb #cfd07102
-def reserve_folder(
+def _reserve_folder(
     folder:Path, # where a run is to go
     run:Run      # its record, before it begins
 ):
@@ -195,8 +195,8 @@ def reserve_next(
         folder = Path(parent)/(name if i==1 else f'{name}-{i}')
         try: folder.mkdir(parents=True)
         except OSError:  # the folder may be there, or one that it should go into is none
-            if os.path.lexists(folder): continue  # else `reserve_folder` says why
-        reserve_folder(folder, run)
+            if os.path.lexists(folder): continue  # else `_reserve_folder` says why
+        _reserve_folder(folder, run)
         return folder
 
 # %% ../nbs/06_runs.ipynb #5d659026
@@ -257,7 +257,7 @@ class StopWhen(Callback):
         raise CancelFitException
 
 # %% ../nbs/06_runs.ipynb #4182b701
-def new_run(
+def _new_run(
     learn,      # a `Learner` from `learner_for`
     name:str,   # of the model
     seed:int,
@@ -418,10 +418,10 @@ def train_run(
         expect_free(out := Path(os.path.expanduser(out)), RUN_FILES)
     learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed, options=options)
     if prepare: prepare(learn)
-    run = new_run(learn, name_of(learn.model), seed, holdout, variant=variant, options=options or {},
+    run = _new_run(learn, name_of(learn.model), seed, holdout, variant=variant, options=options or {},
                   callbacks=[cb.__name__ if isinstance(cb, type) else type(cb).__name__ for cb in L(cbs)])
     if out is None: out = reserve_next(run)
-    else: reserve_folder(out, run)
+    else: _reserve_folder(out, run)
     record_fit(learn, run, out, bar, cbs)
     _save_curves(run, out)
     return out

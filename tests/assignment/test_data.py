@@ -1,9 +1,11 @@
 "Sources of digits, and batches of them: normalised, shuffled, and for Model 3 rotated by ±7° and shifted by ±10 %."
 
 import gzip
+import os
 import shutil
 import threading
-from functools import partial
+import time
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -121,6 +123,46 @@ def test_an_unknown_source_is_refused():
     one_line(e, "source 'cifar'", 'auto, mnist, digits')
 
 
+@pytest.mark.parametrize(
+    'place',
+    [
+        lambda n: n.replace('-idx', '.idx'),  # as 7-Zip and Kaggle have it
+        lambda n: f'{n}/{n}',  # Kaggle: a folder of its name
+        lambda n: f'{n.replace("-idx", ".idx")}/{n.replace("-idx", ".idx")}',
+        lambda n: f'{n}.gz',  # raw content under the name of a packed one
+        lambda n: f'raw/{n}',
+    ],
+)
+@pytest.mark.parametrize('packed', [False, True])
+def test_mnist_is_found_under_its_usual_names_packed_or_not(mnist, mnist_folder, tmp_path, monkeypatch, place, packed):
+    for name, path in sources.find_mnist(mnist_folder).items():
+        content = path_content(path)
+        (to := tmp_path / place(name)).parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(gzip.compress(content, 1) if packed else content)
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
+    assert all(torch.equal(a, b) for ours, theirs in zip(load_mnist(), mnist) for a, b in zip(ours, theirs))
+
+
+def test_no_more_of_a_file_is_read_than_mnist_has(mnist_folder, tmp_path, monkeypatch):
+    unpacked(mnist_folder, tmp_path)
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
+    name = FILES[1]
+    (tmp_path / name).write_bytes(bomb())
+    with pytest.raises(InputError) as e:
+        load_mnist()
+    one_line(e, 'more than 47,040,016 bytes unpacked', 'not MNIST')
+    with open(tmp_path / name, 'wb') as f:
+        f.truncate(6 * 2**30)  # sparse
+    with pytest.raises(InputError) as e:
+        load_mnist()
+    one_line(e, 'more than 47,040,016 bytes')
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError) as e:
+        load_mnist()
+    one_line(e, f'without {name}')
+
+
 # ---------------------------------------------------------------- downloading
 
 
@@ -166,6 +208,127 @@ def test_a_damaged_download_leaves_nothing_behind(mnist_folder, no_data, tmp_pat
         download_mnist(tmp_path / 'data')
     one_line(e, 'cannot be downloaded')
     assert list((tmp_path / 'data').iterdir()) == []
+
+
+def garbage(h, honest):
+    h.send_response(200)
+    h.end_headers()
+    h.wfile.write(b'\x1f\x8b' + bytes(range(256)) * 40)
+
+
+def page(h, honest):
+    h.send_response(200)
+    h.send_header('Content-Type', 'text/html')
+    h.end_headers()
+    h.wfile.write(b'<html>Please log in</html>')
+
+
+def cut_short(h, honest):
+    h.send_response(200)
+    h.send_header('Content-Length', str(len(honest)))
+    h.end_headers()
+    h.wfile.write(honest[:1000])
+
+
+def something_else(h, honest):
+    h.send_response(200)
+    h.end_headers()
+    h.wfile.write(gzip.compress(bytes(60_008)))
+
+
+def bad_chunk(h, honest):
+    h.send_response(200)
+    h.send_header('Transfer-Encoding', 'chunked')
+    h.end_headers()
+    h.wfile.write(b'no number\r\n')
+
+
+def round_and_round(h, honest):
+    h.send_response(302)
+    h.send_header('Location', h.path)
+    h.end_headers()
+
+
+def endless(h, honest, part=bytes(2**16), pause=0.0):
+    h.send_response(200)
+    h.end_headers()
+    while True:
+        h.wfile.write(part)
+        time.sleep(pause)
+
+
+FAULTS = dict(
+    garbage=garbage,
+    page=page,
+    cut_short=cut_short,
+    something_else=something_else,
+    bad_chunk=bad_chunk,
+    round_and_round=round_and_round,
+    endless=endless,
+    a_byte_at_a_time=partial(endless, part=b'a', pause=0.05),
+    reset=lambda h, honest: h.connection.close(),
+    forbidden=lambda h, honest: h.send_error(403),
+    not_there=lambda h, honest: h.send_error(404),
+    unpacks_to_gigabytes=lambda h, honest: (h.send_response(200), h.end_headers(), h.wfile.write(bomb())),
+)
+
+
+@cache
+def bomb():
+    return gzip.compress(bytes(2**26), 1) * 20  # 1.3 GiB, unpacked
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_a_mirror_that_misbehaves_is_left_for_the_next_one(fault, mnist, mnist_folder, no_data, monkeypatch, tmp_path):
+    contents = {name: gzip.compress(path_content(p), 1) for name, p in sources.find_mnist(mnist_folder).items()}
+    bad = FILES[1]  # the labels: the other files come whole from the first mirror
+
+    class Handler(SimpleHTTPRequestHandler):
+        protocol_version = 'HTTP/1.1'
+        close_connection = True
+
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            mirror, name = self.path.strip('/').removesuffix('.gz').split('/')
+            self.close_connection = True
+            if mirror == 'bad' and name == bad:
+                try:
+                    FAULTS[fault](self, contents[name])
+                except OSError:  # whoever asked has gone
+                    pass
+                return
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(contents[name])))
+            self.end_headers()
+            self.wfile.write(contents[name])
+
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    at = f'http://127.0.0.1:{server.server_port}'
+    try:
+        monkeypatch.setattr(MNIST, 'mirrors', [f'{at}/bad/'])
+        with pytest.raises(InputError) as e:
+            download_mnist(tmp_path, timeout=5, limit=2)
+        one_line(e, 'cannot be downloaded')
+        assert list(tmp_path.iterdir()) == [], 'nothing is left behind'
+        monkeypatch.setattr(MNIST, 'mirrors', [f'{at}/bad/', f'{at}/good/'])
+        both = [threading.Thread(target=download_mnist, args=(tmp_path,), kwargs=dict(limit=2)) for _ in range(2)]
+        for o in both:
+            o.start()
+        for o in both:
+            o.join()
+    finally:
+        server.shutdown()
+        server.server_close()
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
+    assert torch.equal(load_mnist()[0][1], mnist[0][1]) and len(list(tmp_path.rglob('*.*'))) == 0
+
+
+def path_content(path):
+    content = path.read_bytes()
+    return gzip.decompress(content) if content[:2] == b'\x1f\x8b' else content
 
 
 def test_without_a_network_mnist_is_an_error_that_says_what_to_do(no_data):
