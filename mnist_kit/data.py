@@ -392,4 +392,4 @@ def empty_dls(
     "`DataLoaders` that have no images, for a learner that only predicts."
     blank = lambda: DigitDataset(torch.zeros(1, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8), torch.zeros(1))
     dls = dls_of(blank(), blank(), recipe=MODEL1.recipe, device=device)  # fastai looks at one image to learn their types
-    return DataLoaders(*[o.new(o.dataset.new_empty(), cls=_NoImages) for o in dls], device=device)
+    return DataLoaders(*[o.new(o.dataset.new_empty(), cls=_NoImages) for o in dls], device=dls.device)

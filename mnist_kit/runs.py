@@ -88,7 +88,6 @@ class Run:
     def name(self)->str: return self.variant or self.model
     @property
     def source_name(self)->str: return source_name(self.source)
-
     @property
     def accuracy(self)->float|None:
         "After the last epoch, on the test images; None if there is none"

@@ -120,8 +120,8 @@ _SILENT = ('empty','empty_like','detach','alias','clone','lift_fresh','view','_u
 def _chain(model, x)->list: # (layer in the assignment's notation, input tensors, shape of the output)
     "The layers of `model` in the order in which they are carried out, up to the softmax."
     done = []
-    for name,inputs,out in operations(model, x):
-        shape = tuple((out[0] if isinstance(out, (tuple,list)) else out).shape)
+    for name,args,out in operations(model, x):
+        inputs,shape = [o for o in args if isinstance(o, Tensor)],tuple(out.shape)
         if name in ('_log_softmax','_softmax'): break
         if name in _SILENT: continue
         name = _NAMES.get(name, name)

@@ -308,7 +308,8 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path, monkeypatch, out):
 
 
 def test_the_next_free_folder_is_looked_for_only_where_there_can_be_one(tmp_path):
-    run = Run('model1', 1, 'digits', 0, asdict(short), 0, 1, 1, {}, {}, '')
+    recipe = json.loads(json.dumps(asdict(short)))
+    run = Run('model1', 1, 'digits', 0, recipe, 0, 1, 1, {}, {}, '')
     name = 'model1-digits-seed0'
     assert [runs.reserve_next(run, tmp_path).name for _ in range(3)] == [name, f'{name}-2', f'{name}-3']
     assert read_run(tmp_path / name) == run, 'a training that ends before it began leaves its record'

@@ -189,7 +189,7 @@ asked = 'expected model1 seed 0 on digits, 1 epochs', 'choose another'
         (record(seed=5, accs=(0.9,)), 'model1-seed0', asked),
         (record('model1-gap', accs=(0.9,)), 'model1-seed0', asked),
         (record(accs=(0.9,), options=dict(dropout=0.1)), 'model1-seed0', asked),
-        (record(accs=(0.9,), holdout=300), 'model1-seed0', asked),
+        (record(accs=(0.9,), holdout=300, test=dict(n=9, loss=0.1, accuracy=0.9)), 'model1-seed0', asked),
         (record('model2', 7, (0.9,), source='mnist'), 'besides', ('a run on mnist', 'choose another')),
         (record(status='running'), 'model1-seed0', ('running', 'remove it')),
         (record(status='interrupted'), 'model1-seed0', ('interrupted', 'remove it')),
