@@ -239,9 +239,10 @@ class EpochRows(Callback):
         self.n += len(self.y)
     def after_epoch(self):
         if not self.n: return  # skipped, by `start_epoch`
-        train_loss,valid_loss,valid_accuracy = self.recorder.values[-1]
-        self.on_row(dict(epoch=self.epoch+1, train_loss=train_loss, train_accuracy=float(self.right/self.n),
-                         valid_loss=valid_loss, valid_accuracy=valid_accuracy,
+        o = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
+        valid = o['valid_accuracy' if self.recorder.train_metrics else 'accuracy']  # as fastai calls it
+        self.on_row(dict(epoch=self.epoch+1, train_loss=o['train_loss'], train_accuracy=float(self.right/self.n),
+                         valid_loss=o['valid_loss'], valid_accuracy=valid,
                          seconds=round(time.perf_counter()-self.started, 3)))
 
 # %% ../nbs/06_runs.ipynb #03f1e441
