@@ -112,7 +112,7 @@ def from_csv(cls:DigitDataset,
         labels = values[:,0] if values.shape[1]==n+1 else None
         return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
     except (OSError, OverflowError, RuntimeError, ValueError) as e:
-        raise InputError(f'{str(path)!r} ({e}): expected a line for each image, its label, if there is one, and {n} '
+        raise InputError(f'{str(path)!r} ({str(e).strip()}): expected a line for each image, its label, if there is one, and {n} '
                          'pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #d4a30001

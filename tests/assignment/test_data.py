@@ -163,6 +163,40 @@ def test_no_more_of_a_file_is_read_than_mnist_has(mnist_folder, tmp_path, monkey
     one_line(e, f'without {name}')
 
 
+@pytest.mark.parametrize('label', [True, False])
+@pytest.mark.parametrize('header', [True, False])
+def test_digits_are_read_from_a_table_with_or_without_labels_and_header(tmp_path, label, header):
+    x, y = load_digits()[1]
+    columns = [['label'] * label + [f'pixel{i}' for i in range(784)]] * header
+    lines = [[int(y[i])] * label + x[i].flatten().tolist() for i in range(5)]
+    (tmp_path / 'a.csv').write_text('\n'.join(','.join(map(str, o)) for o in columns + lines))
+    ds = DigitDataset.from_csv(tmp_path / 'a.csv')
+    assert torch.equal(ds.images[:, 0], x[:5]) and ds.source == 'csv'
+    assert torch.equal(ds.labels, y[:5].long()) if label else ds.labels is None
+
+
+@pytest.mark.parametrize(
+    'content', ['', '1,2\n', '1,2\n3,4,5\n', '7' + ',0' * 783 + ',300', '-1' + ',0' * 784, 'a,b\nc,d']
+)
+def test_a_table_of_something_else_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / 'a.csv').write_text(content)
+    for path in (tmp_path / 'a.csv', tmp_path / 'b.csv'):
+        with pytest.raises(InputError) as e:
+            DigitDataset.from_csv(path)
+        one_line(e, path.name, 'expected a line for each image')
+
+
+def test_an_archive_of_something_else_is_refused_in_one_line(tmp_path):
+    np.savez(tmp_path / 'a.npz', x_train=np.zeros((3, 28, 28)), y_train=np.zeros(3))
+    np.savez(tmp_path / 'b.npz', x_train=np.array([{}], dtype=object), y_train=np.zeros(3))
+    (tmp_path / 'c.npz').write_bytes(b'nonsense')
+    np.save(tmp_path / 'd.npy', np.zeros(3))
+    for name in ('a.npz', 'b.npz', 'c.npz', 'd.npy', 'e.npz'):
+        with pytest.raises(InputError) as e:
+            DigitDataset.from_npz(tmp_path / name)
+        one_line(e, 'expected')
+
+
 # ---------------------------------------------------------------- downloading
 
 
