@@ -22,8 +22,8 @@ from fastai.metrics import accuracy
 from fastcore.foundation import L
 from matplotlib.figure import Figure
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from typing_extensions import TypedDict  # Python's own will do from 3.12 on
 
 from .core import *
@@ -116,13 +116,15 @@ def recipe_of(
     return Recipe(**run.recipe | dict(moms=tuple(run.recipe.get('moms', ()))))
 
 # %% ../nbs/06_runs.ipynb #rdrun002
+_record = TypeAdapter(Run)
+
 def as_run(
     o:dict, # what JSON made of a record
     of:str  # where it is from, for the message
 )->Run:
     "The record of a run. Raises `InputError` if a field is missing, or holds what no run can have written."
     try:
-        run = TypeAdapter(Run).validate_json(json.dumps(o))  # as JSON, a dict may become a `Run`
+        run = _record.validate_json(json.dumps(o))  # as JSON, a dict may become a `Run`
         recipe = recipe_of(run)
     except ValidationError as e:
         first = e.errors()[0]
@@ -296,19 +298,19 @@ def _save_checkpoint(
     kind,*numpys = np.random.get_state()
     info = dict(run=asdict(run), smooth=smooth.count, python=random.getstate(), shuffle=learn.dls.train.rng.getstate(),
                 numpy=[kind, numpys[0].tolist(), *numpys[1:]])
-    tensors = {k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()}
-    write_atomic(path, save(tensors, metadata=dict(info=json.dumps(info, default=int))))
+    tensors['info'] = torch.frombuffer(bytearray(json.dumps(info, default=int).encode()), dtype=torch.uint8)
+    write_atomic(path, save({k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()}))
 
 # %% ../nbs/06_runs.ipynb #ckpt0003
 def _read_checkpoint(
     path:Path
 )->tuple: # (info, tensors), see `_save_checkpoint`
     "What a checkpoint contains. Raises `InputError` if it cannot be read or is damaged."
-    read_file(path, 100_000_000, f'the {CHECKPOINT} of a run')
+    content = read_file(path, 100_000_000, f'the {CHECKPOINT} of a run')
     try:
-        with safe_open(path, framework='pt') as f:
-            return json.loads(f.metadata()['info']),{k: f.get_tensor(k) for k in f.keys()}
-    except (SafetensorError, KeyError, TypeError, ValueError) as e:
+        tensors = load(content)
+        return json.loads(tensors.pop('info').numpy().tobytes()),tensors
+    except (SafetensorError, KeyError, ValueError) as e:
         raise InputError(f'{str(path)!r} is damaged ({e}): expected the checkpoint of a run; train again') from e
 
 def _generator(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of the tuples
@@ -334,11 +336,10 @@ def _load_checkpoint(
 # %% ../nbs/06_runs.ipynb #ckpt0004
 class Checkpoints(Callback):
     "Writes a checkpoint after each epoch; begins with one, if it is given."
-    order = 75  # after `EpochRows`, and after fastai has skipped the epochs that are done
+    order = 75  # after fastai's Recorder, which forgets an earlier fit, and after `EpochRows`
     def __init__(self, run, path, start=None): self.run,self.path,self.start = run,path,start
-    def before_epoch(self):
+    def before_fit(self):
         if self.start: _load_checkpoint(self.learn, *self.start)
-        self.start = None
     def after_epoch(self):
         if len(self.run.rows)==self.epoch+1: _save_checkpoint(self.learn, self.run, self.path)
 

@@ -12,6 +12,7 @@ import torch
 
 from conftest import command, run_python
 from fastai.callback.core import Callback
+from mnist_kit import runs
 from mnist_kit.core import InputError
 from mnist_kit.runs import CHECKPOINT, RUN_FILES, read_run, resume_run, train_run
 from mnist_kit.spec import MODEL3
@@ -54,6 +55,17 @@ def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_pat
     assert weights(folder) == weights(whole) and rows(folder) == rows(whole)
     assert read_run(folder).train == read_run(whole).train
     assert sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
+
+
+def test_a_run_stopped_after_its_last_epoch_is_brought_to_its_end(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as m:
+        m.setattr(runs, 'score', lambda *args: 1 / 0)  # which comes after the last epoch
+        with pytest.raises(ZeroDivisionError):
+            train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False)
+    assert read_run(tmp_path / 'a').status == 'failed' and len(rows(tmp_path / 'a')) == 3
+    resume_run(tmp_path / 'a', bar=False)
+    assert weights(tmp_path / 'a') == weights(whole) and rows(tmp_path / 'a') == rows(whole)
+    assert read_run(tmp_path / 'a').train == read_run(whole).train
 
 
 def test_what_cannot_be_continued_is_refused_in_one_line(whole, tmp_path):
