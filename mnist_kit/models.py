@@ -220,9 +220,8 @@ def load_weights(
 ):
     "Read the weights of a run into `model`. Raises `InputError` if they are missing, damaged or of another model."
     path = Path(folder)/'model.safetensors'
-    try: model.load_state_dict(load(path.read_bytes()))
-    except OSError as e:
-        raise InputError(f'{str(path)!r} cannot be read ({e.strerror}): expected the weights of a run') from e
+    content = read_file(path, 2**30, 'the weights of a run')
+    try: model.load_state_dict(load(content))
     except SafetensorError as e:
         raise InputError(f'{str(path)!r} is damaged ({e}): expected the weights of a run; train again') from e
     except RuntimeError as e:

@@ -106,9 +106,9 @@ def download_mnist(
     **kwargs         # timeout and limit of `fetch`
 ):
     "Fetch MNIST from torchvision's mirrors, each in turn, and verify it. Raises `DownloadError` if that fails."
-    folder,failed = Path(folder),'no mirror'
+    folder = Path(folder)
     def one(name):
-        nonlocal failed
+        failed = 'no mirror'
         for mirror in MNIST.mirrors:
             try: return _verified(fetch(f'{mirror}{name}.gz', **kwargs), name, mirror)
             except (OSError, HTTPException, ValueError) as e: failed = (str(e).strip() or type(e).__name__).splitlines()[-1]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAGE', 'LOADS', 'WHOLE_FILE', 'PARTS', 'REPORT_SCHEMA', 'Submission', 'read_args', 'split_name', 'find_submissions',
-           'visible', 'Report', 'check_submission', 'check_all', 'class_line', 'rule_lines', 'write_csv', 'write_json',
+           'Report', 'check_submission', 'check_all', 'class_line', 'rule_lines', 'write_csv', 'write_json',
            'write_html']
 
 # %% ../../nbs/tools/grade.ipynb #2276e646
@@ -111,12 +111,6 @@ def find_submissions(
     return list({(o.path, o.name, str(o.args)): o for o in found}.values())
 
 # %% ../../nbs/tools/grade.ipynb #9ade0013
-def visible(
-    text:str
-)->str:
-    "A text in which all that is no visible character, such as an escape sequence, is spelt out."
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
 def _clean(note):
     "A note with its text visible and not too long; an empty one if `judge` writes no such note."
     def text(o): return visible(o[:1000])

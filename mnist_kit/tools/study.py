@@ -35,7 +35,7 @@ def plan(
     seeds:int|None=None  # 0, 1 … of each; None: as many as `PLAN` says
 )->list:                 # of (variant, seed)
     "The runs that a study consists of. Raises `InputError` for an unknown variant."
-    expect(seeds is None or type(seeds) is int and 1<=seeds<2**31, f'seeds={seeds!r}', 'a whole number, at least 1')
+    expect(seeds is None or is_whole(seeds, 1), f'seeds={seeds!r}', 'a whole number, at least 1')
     variants = dict.fromkeys(o.model if o.stop else o.name for o in map(variant_for, names or VARIANTS))
     return [(o, seed) for seed in range(seeds or max(PLAN.values())) for o in variants if seed<(seeds or PLAN[o])]
 
@@ -168,7 +168,7 @@ def run_study(
     Raises `InputError`, before anything is trained, for what cannot be used; `TrainingError` if a process dies."""
     jobs,folder = plan(*names, seeds=seeds),Path(os.path.expanduser(folder)).absolute()
     for k,v in dict(processes=processes, epochs=epochs).items():
-        expect(v is None or type(v) is int and v>=1, f'{k}={v!r}', 'a whole number, at least 1')
+        expect(v is None or is_whole(v, 1), f'{k}={v!r}', 'a whole number, at least 1')
     cores = available_cores()
     processes = processes or (cores if device_for(device).type=='cpu' else 1)
     threads = max(1, cores//processes)  # must not depend on what is left to do
