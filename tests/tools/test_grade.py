@@ -23,10 +23,15 @@ from mnist_kit.tools.grade import LOADS, REPORT_SCHEMA, Report, Submission, chec
 from mnist_kit.tools.grade import find_submissions, read_args, rule_lines, split_name, write_csv, write_html, write_json
 from mnist_kit.tools.findings import expected_findings, findings_table
 from mnist_kit.tools.sandbox import Outcome
-from submissions import faulty
+from submissions import faulty, handed_in
 
 FAULTY = Path(faulty.__file__)
-HANDED_IN = FAULTY.parent / 'handed_in'  # as a class hands in: a folder for each, and in each another difficulty
+
+
+@pytest.fixture(scope='module')
+def class_folder(tmp_path_factory):
+    "As a class hands in: a folder for each, and in each another difficulty."
+    return handed_in.write(tmp_path_factory.mktemp('class'))
 
 
 def broken(report):
@@ -108,13 +113,13 @@ def test_a_class_is_found_by_its_name_or_because_it_is_the_only_one(tmp_path):
 
 # ---------------------------------------------------------------- what a class hands in
 
-LOADING = f"""
+LOADING = """
 import json, os, sys
 from pathlib import Path
 from mnist_kit.tools import submission
 from mnist_kit.tools.grade import find_submissions
 submission.check_model = lambda *args, **kwargs: []  # it is about loading
-for sub in find_submissions([{str(HANDED_IN)!r}], args='0.05'):
+for sub in find_submissions(sys.argv[1:], args='0.05'):
     told = []
     if Path(sub.path).is_file() and not os.fork():
         told = [sub.what, None, []]
@@ -128,9 +133,9 @@ for sub in find_submissions([{str(HANDED_IN)!r}], args='0.05'):
 
 
 @pytest.fixture(scope='module')
-def loaded():
+def loaded(class_folder):
     "For each student: the class that was found, other networks, and what was found of the loading."
-    p = run_python('-c', LOADING)
+    p = run_python('-c', LOADING, str(class_folder))
     assert p.returncode == 0, p.stderr
     return {k: o for k, *o in map(json.loads, p.stdout.splitlines())}
 
@@ -178,14 +183,14 @@ def test_of_a_notebook_the_last_definition_counts_and_what_is_no_python_is_a_fin
     assert 'cell 10' in whole_file[2] and 'cell 1)' not in whole_file[2]
 
 
-def test_a_folder_for_each_student_is_a_submission_with_its_name():
-    found = {o.what: o for o in find_submissions([str(HANDED_IN)]) if o.file != 'src/layers.py'}
+def test_a_folder_for_each_student_is_a_submission_with_its_name(class_folder):
+    found = {o.what: o for o in find_submissions([str(class_folder)]) if o.file != 'src/layers.py'}
     assert [*found] == ['ada', 'ben', 'cleo', 'dan', 'eve', 'finn', 'gil', 'hana', 'ida', 'jon', 'kim', 'lea', 'moe']
     assert found['dan'].file == 'src/model.py', 'and not train.py, which only imports it'
-    assert found['dan'].root == str(HANDED_IN / 'dan')
+    assert found['dan'].root == str(class_folder / 'dan')
 
 
-def test_of_several_files_only_those_with_a_network_are_rows(monkeypatch):
+def test_of_several_files_only_those_with_a_network_are_rows(class_folder, monkeypatch):
     def check(sub, **kwargs):
         loads = replace(LOADS, holds=sub.file != 'layers.py', found='Scale: ' + grade.PARTS)
         if 'layers' in sub.file:
@@ -195,7 +200,7 @@ def test_of_several_files_only_those_with_a_network_are_rows(monkeypatch):
         )
 
     def whats(*files):
-        subs = [Submission('ada', str(FAULTY), root=str(HANDED_IN), file=o) for o in files]
+        subs = [Submission('ada', str(FAULTY), root=str(class_folder), file=o) for o in files]
         return [o.title for o in check_all([*subs, Submission('bob', str(FAULTY))])]
 
     monkeypatch.setattr(grade, 'check_submission', check)
@@ -236,8 +241,8 @@ def test_folders_patterns_and_names_are_found_each_once(tmp_path, monkeypatch):
             find_submissions([what])
 
 
-def test_a_folder_without_a_network_is_a_row_with_a_hint(tmp_path):
-    report = check_submission(Submission('jon', str(HANDED_IN / 'jon')))
+def test_a_folder_without_a_network_is_a_row_with_a_hint(class_folder, tmp_path):
+    report = check_submission(Submission('jon', str(class_folder / 'jon')))
     assert broken(report) == ['loads'] and 'no class of nn.Module in 1 file' in report.findings[0].found
     (tmp_path / 'work.zip').touch()
     assert 'Unpack work.zip' in check_submission(Submission('zip', str(tmp_path))).findings[0].hint
@@ -249,8 +254,8 @@ def test_arguments_are_literals(text):
         read_args(text)
 
 
-def test_another_edition_asks_for_its_own_numbers():
-    (moe,) = find_submissions([str(HANDED_IN / 'moe' / 'model.py')])
+def test_another_edition_asks_for_its_own_numbers(class_folder):
+    (moe,) = find_submissions([str(class_folder / 'moe' / 'model.py')])
     report = check_submission(moe, threads=1, edition=EDITIONS['10k-15'])
     assert broken(report) == [], findings_table(report.findings)
     (budget,) = [o for o in report.findings if o.rule == 'budget']
@@ -259,9 +264,9 @@ def test_another_edition_asks_for_its_own_numbers():
 
 
 @pytest.mark.slow
-def test_a_class_is_judged_as_a_careful_reader_would(tmp_path):
+def test_a_class_is_judged_as_a_careful_reader_would(class_folder, tmp_path):
     status, out, err = told(
-        HANDED_IN, '--args', '0.05', '--jobs', 2, '--csv', tmp_path / 'c.csv', '--html', tmp_path / 'c.html'
+        class_folder, '--args', '0.05', '--jobs', 2, '--csv', tmp_path / 'c.csv', '--html', tmp_path / 'c.html'
     )
     assert status == 1, err
     rows = list(csv.DictReader((tmp_path / 'c.csv').open(newline='')))
@@ -595,8 +600,8 @@ def test_it_trains_a_model_of_ones_own_and_does_not_judge_other_digits(tmp_path)
 
 
 @pytest.mark.slow
-def test_raw_scores_can_be_asked_for_in_a_training_too(tmp_path):
-    lea = HANDED_IN / 'lea' / 'model.py'
+def test_raw_scores_can_be_asked_for_in_a_training_too(class_folder, tmp_path):
+    lea = class_folder / 'lea' / 'model.py'
     status, out, err = told(lea, '--logits', '--train', '--epochs', 1, '--source', 'digits', cwd=tmp_path)
     assert '✓ raw scores' in out and 'epoch 1 of 1' in out and '✗' not in out, out + err
     assert read_run(next(tmp_path.glob('runs/*'))).model == 'Net'

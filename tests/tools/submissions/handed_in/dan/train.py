@@ -1,3 +1,0 @@
-from src.model import Net
-
-print(Net())
