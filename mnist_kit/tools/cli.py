@@ -81,13 +81,11 @@ def mnist_kit_train(
                f'{", ".join(k for k,v in given.items() if v is not None)}', 'only the folder: the run has the rest')
         expect(model or resume, 'no model', f"one of {', '.join(SPECS)}; or --resume with the folder of a run")
         recipe = recipe_with(spec_for(model).recipe, lr, epochs=epochs, bs=bs) if model else None
-        import mnist_kit.tools.fast  # brings learn.to_fast()
-        from fastai.learner import Learner
         from fastprogress import fastprogress
-        from mnist_kit.data import device_for
         from mnist_kit.runs import closing_line, read_run, resume_run, train_run
+        from mnist_kit.tools.fast import fast_on_gpu
         if not sys.stdout.isatty(): fastprogress.NO_BAR = True  # in a log, the table without the bars
-        how = dict(device=device, bar=not quiet, prepare=Learner.to_fast if device_for(device).type=='cuda' else None)
+        how = dict(device=device, bar=not quiet, prepare=fast_on_gpu)
         folder = (resume_run(resume, **how) if resume else
                   train_run(model, out, recipe, source or 'auto', 0 if holdout is None else holdout, seed=seed or 0, **how))
         run = read_run(folder)

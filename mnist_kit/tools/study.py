@@ -27,6 +27,7 @@ from ..sources import *
 from ..data import *
 from ..runs import *
 from ..evidence import *
+from .fast import fast_on_gpu
 from .sandbox import end_with_parent
 
 # %% ../../nbs/tools/study.ipynb #7444a545
@@ -109,9 +110,9 @@ def run_one(
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            if begun: resume_run(tmp, device, bar=False, model=v.network)
+            if begun: resume_run(tmp, device, bar=False, model=v.network, prepare=fast_on_gpu)
             else: train_run(v.network or v.model, tmp, recipe, source, device=device, seed=seed, bar=False,
-                            options=v.options, variant='' if name==v.model else name)
+                            options=v.options, variant='' if name==v.model else name, prepare=fast_on_gpu)
         except TrainingError:
             if read_run(tmp).status not in ('failed','finished'): raise  # 'finished': only its picture is missing
         finally: torch.set_num_threads(before)
