@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mnist_kit import sources
 from mnist_kit.tools.grade import split_name
@@ -22,6 +23,16 @@ from fastai.torch_core import default_device
 default_device(False)  # on the CPU, wherever the tests run: expected values are compared bit for bit
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def on_gpu():
+    "Here fastai may use the GPU. Without one, the test is skipped."
+    if not torch.cuda.is_available():
+        pytest.skip('needs a GPU')
+    default_device(None)
+    yield
+    default_device(False)
 
 
 # ---------------------------------------------------------------- a model of a reader's own

@@ -75,7 +75,8 @@ def _plain_loader(learn):
 # %% ../../nbs/tools/bench.ipynb #f6485202
 def plain(learn:Learner):
     "The assignment's training loop, with model, recipe and images of `learn`: a function that gives seconds a batch."
-    loader,model,r,device = _plain_loader(learn),learn.model.train(),learn.recipe,learn.dls.device
+    loader,r,device = _plain_loader(learn),learn.recipe,learn.dls.device
+    model = learn.model.train().to(device)  # a `Learner` would move it when a fit begins
     opt = torch.optim.SGD(model.parameters(), lr=r.lr, momentum=r.mom, weight_decay=r.wd)
     sched = torch.optim.lr_scheduler.OneCycleLR(opt, r.lr_max, total_steps=10**6) if r.lr_max else None
     def epoch():
@@ -113,7 +114,7 @@ def kit(learn:Learner):
 def bare(learn:Learner):
     "Forward, backward and optimizer step of `learn` on one batch only: a function that gives seconds a batch."
     if any(isinstance(o, ChannelsLast) for o in learn.cbs): learn.model.to(memory_format=torch.channels_last)
-    model,r = learn.model.train(),learn.recipe
+    model,r = learn.model.train().to(learn.dls.device),learn.recipe
     opt = torch.optim.SGD(model.parameters(), lr=r.lr, momentum=r.mom, weight_decay=r.wd)
     x,y = (o.as_subclass(torch.Tensor) for o in learn.dls.one_batch())
     def step():

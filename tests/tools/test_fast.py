@@ -19,7 +19,7 @@ from mnist_kit.models import MODELS
 from mnist_kit.spec import SPECS
 from mnist_kit.tools.fast import CapturedStep, StayOnDevice, WholeStep
 
-gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+gpu = pytest.mark.usefixtures('on_gpu')
 with_and_without = pytest.mark.parametrize('fast', [False, True], ids=['as it is', 'to_fast'])
 
 
