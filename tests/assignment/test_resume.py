@@ -84,6 +84,20 @@ def test_what_cannot_be_continued_is_refused_in_one_line(whole, tmp_path):
         assert '\n' not in str(e.value)
 
 
+def test_a_run_that_is_still_running_is_not_resumed(tmp_path):
+    refused = []
+
+    class Again(Callback):
+        def before_validate(self):
+            with pytest.raises(InputError, match='in use by another process') as e:
+                resume_run(tmp_path / 'a', bar=False, cbs=Callback())
+            refused.append(str(e.value))
+
+    folder = train_run('model3', tmp_path / 'a', replace(short, epochs=1), 'digits', bar=False, cbs=Again())
+    assert refused and '\n' not in refused[0]
+    assert read_run(folder).status == 'finished' and sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
+
+
 def test_the_command_goes_on_and_says_how(tmp_path):
     def train(*args):
         return subprocess.Popen(
