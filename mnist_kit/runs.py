@@ -8,7 +8,7 @@ __all__ = ['RUN_FORMAT', 'RUN_FILES', 'CHECKPOINT', 'Row', 'Run', 'write_run', '
            'score', 'Checkpoints', 'record_fit', 'train_run', 'resume_run', 'learner_from']
 
 # %% ../nbs/06_runs.ipynb #143dd4bf
-import io, json, os, platform, random, re, time
+import hashlib, io, json, os, platform, random, re, time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, asdict
 from itertools import count
@@ -130,7 +130,7 @@ def as_run(
         first = e.errors()[0]
         where = '.'.join(map(str, first['loc']))
         raise InputError(f"{of} is not complete ({where}: {first['msg']}): expected the fields of `Run`; train again") from e
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, RecursionError) as e:
         raise InputError(f'{of} is not complete ({e}): expected the fields of `Run`; train again') from e
     expect([r['epoch'] for r in run.rows]==list(range(1, len(run.rows)+1)) and len(run.rows)<=recipe.epochs,
            f'{of} with rows that are no epochs', f'at most {recipe.epochs}, numbered from 1; train again')
@@ -144,7 +144,7 @@ def read_run(
 )->Run:
     "The record of a run. Raises `InputError` if there is none, or none that can be read."
     path = Path(path)
-    if path.is_dir(): path = path/'run.json'
+    if os.path.isdir(path): path = path/'run.json'
     return as_run(read_record(path, 'run.json', RUN_FORMAT, 'run', 'train again'), repr(str(path)))
 
 # %% ../nbs/06_runs.ipynb #2u250002
@@ -284,6 +284,8 @@ def score(
 # %% ../nbs/06_runs.ipynb #ckpt0002
 CHECKPOINT = 'checkpoint.safetensors'
 
+def _digest(tensors): return torch.tensor(list(hashlib.sha256(save(tensors)).digest()), dtype=torch.uint8)
+
 def _save_checkpoint(
     learn,    # a `Learner` at the end of an epoch
     run:Run,  # its record
@@ -299,7 +301,8 @@ def _save_checkpoint(
     info = dict(run=asdict(run), smooth=smooth.count, python=random.getstate(), shuffle=learn.dls.train.rng.getstate(),
                 numpy=[kind, numpys[0].tolist(), *numpys[1:]])
     tensors['info'] = torch.frombuffer(bytearray(json.dumps(info, default=int).encode()), dtype=torch.uint8)
-    write_atomic(path, save({k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()}))
+    tensors = {k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()}
+    write_atomic(path, save(tensors | dict(sha256=_digest(tensors))))
 
 # %% ../nbs/06_runs.ipynb #ckpt0003
 def _read_checkpoint(
@@ -309,9 +312,11 @@ def _read_checkpoint(
     content = read_file(path, 100_000_000, f'the {CHECKPOINT} of a run')
     try:
         tensors = load(content)
-        return json.loads(tensors.pop('info').numpy().tobytes()),tensors
-    except (SafetensorError, KeyError, ValueError) as e:
-        raise InputError(f'{str(path)!r} is damaged ({e}): expected the checkpoint of a run; train again') from e
+        ok = tensors.pop('sha256').equal(_digest(tensors))
+    except (SafetensorError, KeyError, ValueError, RuntimeError): ok = False
+    expect(ok, f'{str(path)!r} is damaged', 'the checkpoint of a run; train again')
+    info = json.loads(tensors.pop('info').numpy().tobytes())
+    return info | dict(run=as_run(info['run'], repr(str(path)))),tensors
 
 def _generator(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of the tuples
 
@@ -423,7 +428,7 @@ def train_run(
                   callbacks=[cb.__name__ if isinstance(cb, type) else type(cb).__name__ for cb in L(cbs)])
     if out is None: out = reserve_next(run)
     else: _reserve_folder(out, run)
-    record_fit(learn, run, out, bar, cbs)
+    with alone_in(out, 'run folder'): record_fit(learn, run, out, bar, cbs)
     _save_curves(run, out)
     return out
 
@@ -437,16 +442,19 @@ def resume_run(
     prepare=None     # see `train_run`
 )->Path:             # the folder
     "Go on with a run after its last whole epoch. Raises `InputError` if there is nothing to go on with, or no need to."
-    run,folder = read_run(folder),Path(os.path.expanduser(folder))
-    expect(run.status!='finished', f'a run that is finished in {str(folder)!r}', 'one that was stopped')
-    expect(len(L(cbs))==len(run.callbacks), f'{len(L(cbs))} callbacks', f"those of the run: {', '.join(run.callbacks)}")
-    start = _read_checkpoint(folder/CHECKPOINT) if (folder/CHECKPOINT).exists() else None
-    if start: run = as_run(start[0]['run'], repr(str(folder/CHECKPOINT)))
-    else: run.rows,run.seconds = [],0.  # it was stopped in its first epoch
-    run.status,run.message = 'running',''
-    learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
-    if prepare: prepare(learn)
-    record_fit(learn, run, folder, bar, cbs, start)
+    folder = Path(os.path.expanduser(folder))
+    with alone_in(folder, 'run folder'):
+        run = read_run(folder)
+        expect(run.status!='finished', f'a run that is finished in {str(folder)!r}', 'one that was stopped')
+        expect(len(L(cbs))==len(run.callbacks), f'{len(L(cbs))} callbacks', f"those of the run: {', '.join(run.callbacks)}")
+        start = _read_checkpoint(folder/CHECKPOINT) if (folder/CHECKPOINT).exists() else None
+        if start: run = start[0]['run']
+        else: run.rows,run.seconds = [],0.  # it was stopped in its first epoch
+        run.status,run.message = 'running',''
+        learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
+        if prepare: prepare(learn)
+        if start: load_weights(learn.model, folder)  # of the right shape, and not lost if it ends before it begins
+        record_fit(learn, run, folder, bar, cbs, start)
     _save_curves(run, folder)
     return folder
 
