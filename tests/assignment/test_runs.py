@@ -145,7 +145,9 @@ def test_a_full_disk_is_told_of_in_the_record(tmp_path, monkeypatch):
 
     monkeypatch.setattr(core.os, 'fsync', fsync)
     with pytest.raises(TrainingError, match='No space left.*what was written before is still there'):
-        train_run('model1', tmp_path / 'r', short, 'digits', bar=False, cbs=Callback(before_train=lambda cb: full.append(1)))
+        train_run(
+            'model1', tmp_path / 'r', short, 'digits', bar=False, cbs=Callback(before_train=lambda cb: full.append(1))
+        )
     run = read_run(tmp_path / 'r')
     assert run.status == 'failed' and 'No space left' in run.message
     assert sorted(o.name for o in (tmp_path / 'r').iterdir()) == ['model.safetensors', 'run.json']
