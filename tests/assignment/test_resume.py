@@ -137,7 +137,7 @@ def test_a_run_killed_at_any_moment_and_continued_ends_in_the_same_weights(tmp_p
 
 def kill_and_resume(folder, kills, seed):
     "Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone."
-    rng = random.Random(seed)
+    rng, resumed = random.Random(seed), 0
     recipe = ['model3', '--epochs', '6', '--source', 'digits', '--seed', '7', '--quiet']
     subprocess.run(command('mnist_kit_train', *recipe, '--out', folder / 'whole'), check=True, capture_output=True)
     for i in range(kills):
@@ -151,13 +151,16 @@ def kill_and_resume(folder, kills, seed):
         if read_run(out).status != 'finished':
             p = subprocess.run(command('mnist_kit_train', '--resume', out, '--quiet'), capture_output=True, text=True)
             assert p.returncode == 0, p.stderr
+            resumed += 1
+            assert sorted(o.name for o in out.iterdir()) == sorted(RUN_FILES)
         assert weights(out) == weights(folder / 'whole') and rows(out) == rows(folder / 'whole')
+    return resumed
 
 
-if __name__ == '__main__':  # the long one: python tests/assignment/test_resume.py 50
+if __name__ == '__main__':  # the long one: PYTHONPATH=tests python tests/assignment/test_resume.py 50
     import sys
     import tempfile
     from pathlib import Path
 
-    kill_and_resume(Path(tempfile.mkdtemp()), kills=int(sys.argv[1]), seed=0)
-    print(f'{sys.argv[1]} kills, seed 0: the same weights and rows each time')
+    resumed = kill_and_resume(Path(tempfile.mkdtemp()), kills=int(sys.argv[1]), seed=0)
+    print(f'{sys.argv[1]} kills, seed 0, {resumed} in mid-run: the same weights and rows each time')
