@@ -41,6 +41,7 @@ ODD = [None, True, False, -1, 0, 1, 7, 0.5, 2**31, 2**63, 10**400, 1e308, 1e-320
 ODD += ['', 'model2', '\ud800', '\0', 'a\nb', 'x' * 5000, '../' * 2000, '$\\frac$', '<b>', '\x1b[2J', [], {}, [[]]]
 ODD += [{'x': 1}, {'': None}, [1, 'a'], {'a\nb': 1}, *DEEP]
 values = st.sampled_from(ODD) | st.integers() | st.floats() | st.text(max_size=20)
+ALIKE = {str: st.text(max_size=20), bool: st.booleans(), int: st.integers(0, 2**60), float: st.floats(0, 1)}
 
 
 def inside(o):
@@ -59,9 +60,9 @@ def changed_json(draw, whole):
         place = draw(st.sampled_from(places))
         keys = list(place) if isinstance(place, dict) else range(len(place))
         key = draw(st.sampled_from(keys))
-        how = draw(st.sampled_from(['set', 'set', 'remove', 'add', 'move']))
-        if how == 'set':
-            place[key] = draw(values)
+        how = draw(st.sampled_from(['alike', 'alike', 'alike', 'set', 'remove', 'add', 'move']))
+        if how in ('alike', 'set'):
+            place[key] = draw(ALIKE.get(type(place[key]), values) if how == 'alike' else values)
         elif how == 'remove':
             del place[key]
         elif how == 'move':
@@ -98,7 +99,7 @@ def changed_bytes(draw, whole, start=2500):
 
 
 def changed(whole):
-    return changed_json(whole) | changed_bytes(json.dumps(whole).encode())
+    return changed_json(whole) | changed_json(whole) | changed_bytes(json.dumps(whole).encode())
 
 
 # ---------------------------------------------------------------- who reads it, and what is then shown
