@@ -104,14 +104,14 @@ def test_the_command_goes_on_and_says_how(tmp_path):
             command('mnist_kit_train', *args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    p = train('model1', '--epochs', '40', '--source', 'digits', '--out', tmp_path / 'a b')
+    p = train('model1', '--epochs', '12', '--source', 'digits', '--out', tmp_path / 'a b')
     while not (tmp_path / 'a b' / CHECKPOINT).exists():
         time.sleep(0.1)
     p.send_signal(signal.SIGINT)
     out = p.communicate(timeout=120)[0]
     assert p.returncode == 130 and f"to go on: mnist_kit_train --resume '{tmp_path}/a b'" in out
     out, err = train('--resume', tmp_path / 'a b').communicate(timeout=300)
-    assert '40 of 40 epochs' in out and err == ''
+    assert '12 of 12 epochs' in out and err == ''
     p = run_python('-W', 'ignore', command('mnist_kit_train')[3], '--resume', str(tmp_path), '--lr', '1')
     assert p.returncode == 1 and p.stderr == (
         'mnist_kit_train: --resume with lr: expected only the folder: the run has the rest\n'
