@@ -1,5 +1,6 @@
 "A training that was stopped goes on as if it had not been."
 
+import multiprocessing
 import random
 import signal
 import subprocess
@@ -136,21 +137,32 @@ def test_a_run_killed_at_any_moment_and_continued_ends_in_the_same_weights(tmp_p
 
 
 def kill_and_resume(folder, kills, seed):
-    "Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone."
-    rng, resumed = random.Random(seed), 0
-    recipe = ['model3', '--epochs', '6', '--source', 'digits', '--seed', '7', '--quiet']
-    subprocess.run(command('mnist_kit_train', *recipe, '--out', folder / 'whole'), check=True, capture_output=True)
+    """Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone.
+    How many were killed before they had finished."""
+    rng, resumed, processes = random.Random(seed), 0, multiprocessing.get_context('forkserver')
+    processes.set_forkserver_preload(['mnist_kit.runs'])  # once, and not in each process
+
+    def start(f, *args, **kwargs):
+        p = processes.Process(target=f, args=args, kwargs=kwargs | dict(bar=False, device='cpu'))
+        p.start()
+        return p
+
+    def ends(p):
+        p.join()
+        assert p.exitcode == 0
+
+    recipe = replace(short, epochs=6)
+    ends(start(train_run, 'model3', folder / 'whole', recipe, 'digits', seed=7))
     for i in range(kills):
         out = folder / f'killed{i}'
-        p = subprocess.Popen(command('mnist_kit_train', *recipe, '--out', out), stdout=subprocess.DEVNULL)
+        p = start(train_run, 'model3', out, recipe, 'digits', seed=7)
         while not (out / 'run.json').exists():
             time.sleep(0.01)
         time.sleep(rng.uniform(0, read_run(folder / 'whole').seconds))
         p.kill()
-        p.wait()
+        p.join()
         if read_run(out).status != 'finished':
-            p = subprocess.run(command('mnist_kit_train', '--resume', out, '--quiet'), capture_output=True, text=True)
-            assert p.returncode == 0, p.stderr
+            ends(start(resume_run, out))
             resumed += 1
             assert sorted(o.name for o in out.iterdir()) == sorted(RUN_FILES)
         assert weights(out) == weights(folder / 'whole') and rows(out) == rows(folder / 'whole')
