@@ -12,6 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,7 +41,7 @@ DEEP = {f'deep {n}': '[' * n + ']' * n for n in (50, 150, 300, 900, 990, 9999)} 
 ODD = [None, True, False, -1, 0, 1, 7, 0.5, 2**31, 2**63, 10**400, 1e308, 1e-320, float('nan'), float('inf')]
 ODD += ['', 'model2', '\ud800', '\0', 'a\nb', 'x' * 5000, '../' * 2000, '$\\frac$', '<b>', '\x1b[2J', [], {}, [[]]]
 ODD += [{'x': 1}, {'': None}, [1, 'a'], {'a\nb': 1}, *DEEP]
-values = st.sampled_from(ODD) | st.integers() | st.floats() | st.text(max_size=20)
+values = st.sampled_from(ODD).map(deepcopy) | st.integers() | st.floats() | st.text(max_size=20)
 ALIKE = {str: st.text(max_size=20), bool: st.booleans(), int: st.integers(0, 2**60), float: st.floats(0, 1)}
 
 
