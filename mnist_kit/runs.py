@@ -38,9 +38,10 @@ RUN_FORMAT = 1  # of `run.json`; a change that older code cannot read makes it 2
 
 # %% ../nbs/06_runs.ipynb #2u250010
 _Fraction = Annotated[float, Field(ge=0, le=1)]
-_Number   = Annotated[float, Field(allow_inf_nan=False)]
-_Seconds  = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Number   = Annotated[float, Field(ge=-1e39, le=1e39)]  # what single precision holds; NaN is none of these
+_Seconds  = Annotated[float, Field(ge=0, le=1e12)]
 _Count    = Annotated[int, Field(ge=0, lt=2**53)]
+_Some     = Annotated[int, Field(ge=1, lt=2**53)]
 
 class Row(TypedDict):
     "One epoch, see `EpochRows`."
@@ -68,8 +69,8 @@ class Run:
     seed:_Count|None         # of initialisation, shuffling, dropout and augmentation
     recipe:dict              # the fields of `Recipe`
     holdout:_Count           # training images set aside for validation; 0: validated on the test images
-    n_train:_Count           # images trained on
-    n_valid:_Count           # images scored after each epoch
+    n_train:_Some            # images trained on
+    n_valid:_Some            # images scored after each epoch
     device:dict              # type, name, and for a CPU the threads
     versions:dict            # of Python and the packages
     started:str              # date and time, UTC
@@ -225,7 +226,8 @@ def plot_curves(
     draw_run(axs, run, ('training batches', 'held-out training images' if run.holdout else 'test images'), marker='.')
     for ax in axs: ax.legend()
     last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}" if run.rows else ''
-    fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11)
+    fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11,
+                 parse_math=False)
     return fig
 
 # %% ../nbs/06_runs.ipynb #37952667
