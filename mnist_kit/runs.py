@@ -226,8 +226,7 @@ def plot_curves(
     draw_run(axs, run, ('training batches', 'held-out training images' if run.holdout else 'test images'), marker='.')
     for ax in axs: ax.legend()
     last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}" if run.rows else ''
-    fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11,
-                 parse_math=False)
+    fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11, parse_math=False)
     return fig
 
 # %% ../nbs/06_runs.ipynb #37952667
