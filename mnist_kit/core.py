@@ -4,20 +4,22 @@
 
 # %% auto #0
 __all__ = ['InputError', 'expect', 'is_whole', 'TrainingError', 'write_atomic', 'read_file', 'read_record', 'pct', 'expect_free',
-           'available_cores', 'own_memory', 'utc_now', 'versions', 'stop_signals', 'interrupts_noted']
+           'alone_in', 'available_cores', 'own_memory', 'utc_now', 'versions', 'stop_signals', 'interrupts_noted']
 
 # %% ../nbs/00_core.ipynb #b1ced8f4
 import json, os, platform, re, signal, threading, time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
 from types import SimpleNamespace
 
+from filelock import FileLock, Timeout
+
 # %% ../nbs/00_core.ipynb #6aeac1df
 class _KeepsMessage:
-    "An exception's text that stays as it is. (fastai rewrites the `args` of whatever a callback raises.)"
-    def __init__(self, message): self.message = message
+    "An exception's text, on one line, that stays as it is. (fastai rewrites the `args` of whatever a callback raises.)"
+    def __init__(self, message): self.message = ' '.join(str(message).splitlines())
     def __str__(self): return self.message
 
 class InputError(_KeepsMessage, ValueError):
@@ -42,13 +44,25 @@ class TrainingError(_KeepsMessage, RuntimeError):
     "Training cannot go on. The message says where it was, what was found, what was expected and what to do."
 
 # %% ../nbs/00_core.ipynb #2d8eebfa
+_UNDER_WAY = f'.mnist_kit-{platform.node()}-'  # with the machine: processes of others cannot be asked after
+
+def _sweep(folder):
+    "Remove what `write_atomic` was writing into `folder` in processes that are gone."
+    if os.name!='posix': return  # elsewhere, to ask after a process may end it
+    for o in folder.glob(f'{_UNDER_WAY}*'):
+        try: os.kill(int(o.name.removeprefix(_UNDER_WAY).partition('-')[0]), 0)
+        except ProcessLookupError:
+            with suppress(OSError): o.unlink()
+        except (OSError, ValueError, OverflowError): pass  # it is there, and somebody else's; or this name is not ours
+
 def write_atomic(
     path:Path,     # file to write or replace
     content:bytes  # all of it
 ):
     "Write a file so that at any moment either the old or the new content is there, whole."
-    tmp = path.with_name(f'.{path.name}.{os.getpid()}-{threading.get_ident()}')
+    tmp = path.with_name(f'{_UNDER_WAY}{os.getpid()}-{threading.get_ident()}-{path.name}')
     try:
+        _sweep(path.parent)
         with open(tmp, 'wb') as f:
             f.write(content)
             f.flush()
@@ -115,6 +129,26 @@ def expect_free(
         raise InputError(f'output folder {str(folder)!r} ({e.strerror}): expected a name for a folder') from e
     expect(place.is_dir() and os.access(place, os.W_OK), f'output folder {str(folder)!r} cannot be written',
            f'a folder in which you may write; {str(place)!r} is none')
+
+# %% ../nbs/00_core.ipynb #l0ck0002
+@contextmanager
+def alone_in(
+    folder:Path, # that is there
+    what:str     # it is, for the message
+):
+    "Inside, no other process is in `folder`. Raises `InputError` if one is there already, or if it cannot be written."
+    at = f'{what} {str(folder)!r}'
+    expect(os.path.isdir(folder) and os.access(folder, os.W_OK), at, 'a folder that is there, in which you may write')
+    lock = FileLock(folder/'.lock', timeout=0)
+    try: lock.acquire()
+    except Timeout: raise InputError(f'{at} is in use by another process: expected a free one; '
+                                     'wait until that is done, or choose another') from None
+    except (OSError, NotImplementedError): pass  # a disk without locks will do, too
+    try: yield
+    finally:
+        if lock.is_locked:
+            with suppress(OSError): (folder/'.lock').unlink()  # Windows does it by itself
+        lock.release()
 
 # %% ../nbs/00_core.ipynb #369ec429
 def available_cores()->int:

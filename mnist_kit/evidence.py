@@ -191,6 +191,7 @@ def run_name(variant:str, seed:int)->str: return f'{variant}-seed{seed}'
 # %% ../nbs/07_evidence.ipynb #ev0read1
 def _read_runs(folder):
     "All runs in a folder: one in each sub-folder, and many in each file that `tools.study.ship` wrote."
+    if not os.path.isdir(folder): return []  # `glob` asks the system, which raises for a name that is too long
     runs = [read_run(o) for o in sorted(folder.glob('[!.]*/run.json'))]
     for path in sorted(folder.glob('[!.]*.runs.json')):
         o = read_record(path, 'records', RUN_FORMAT, 'study', 'take it from the kit again')

@@ -8,7 +8,7 @@ __all__ = ['RUN_FORMAT', 'RUN_FILES', 'CHECKPOINT', 'Row', 'Run', 'write_run', '
            'score', 'Checkpoints', 'record_fit', 'train_run', 'resume_run', 'learner_from']
 
 # %% ../nbs/06_runs.ipynb #143dd4bf
-import io, json, os, platform, random, re, time
+import hashlib, io, json, os, platform, random, re, time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, asdict
 from itertools import count
@@ -38,9 +38,10 @@ RUN_FORMAT = 1  # of `run.json`; a change that older code cannot read makes it 2
 
 # %% ../nbs/06_runs.ipynb #2u250010
 _Fraction = Annotated[float, Field(ge=0, le=1)]
-_Number   = Annotated[float, Field(allow_inf_nan=False)]
-_Seconds  = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Number   = Annotated[float, Field(ge=-1e39, le=1e39)]  # what single precision holds; NaN is none of these
+_Seconds  = Annotated[float, Field(ge=0, le=1e12)]
 _Count    = Annotated[int, Field(ge=0, lt=2**53)]
+_Some     = Annotated[int, Field(ge=1, lt=2**53)]
 
 class Row(TypedDict):
     "One epoch, see `EpochRows`."
@@ -68,8 +69,8 @@ class Run:
     seed:_Count|None         # of initialisation, shuffling, dropout and augmentation
     recipe:dict              # the fields of `Recipe`
     holdout:_Count           # training images set aside for validation; 0: validated on the test images
-    n_train:_Count           # images trained on
-    n_valid:_Count           # images scored after each epoch
+    n_train:_Some            # images trained on
+    n_valid:_Some            # images scored after each epoch
     device:dict              # type, name, and for a CPU the threads
     versions:dict            # of Python and the packages
     started:str              # date and time, UTC
@@ -130,7 +131,7 @@ def as_run(
         first = e.errors()[0]
         where = '.'.join(map(str, first['loc']))
         raise InputError(f"{of} is not complete ({where}: {first['msg']}): expected the fields of `Run`; train again") from e
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, RecursionError) as e:
         raise InputError(f'{of} is not complete ({e}): expected the fields of `Run`; train again') from e
     expect([r['epoch'] for r in run.rows]==list(range(1, len(run.rows)+1)) and len(run.rows)<=recipe.epochs,
            f'{of} with rows that are no epochs', f'at most {recipe.epochs}, numbered from 1; train again')
@@ -144,7 +145,7 @@ def read_run(
 )->Run:
     "The record of a run. Raises `InputError` if there is none, or none that can be read."
     path = Path(path)
-    if path.is_dir(): path = path/'run.json'
+    if os.path.isdir(path): path = path/'run.json'
     return as_run(read_record(path, 'run.json', RUN_FORMAT, 'run', 'train again'), repr(str(path)))
 
 # %% ../nbs/06_runs.ipynb #2u250002
@@ -225,7 +226,7 @@ def plot_curves(
     draw_run(axs, run, ('training batches', 'held-out training images' if run.holdout else 'test images'), marker='.')
     for ax in axs: ax.legend()
     last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}" if run.rows else ''
-    fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11)
+    fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11, parse_math=False)
     return fig
 
 # %% ../nbs/06_runs.ipynb #37952667
@@ -284,6 +285,8 @@ def score(
 # %% ../nbs/06_runs.ipynb #ckpt0002
 CHECKPOINT = 'checkpoint.safetensors'
 
+def _digest(tensors): return torch.tensor(list(hashlib.sha256(save(tensors)).digest()), dtype=torch.uint8)
+
 def _save_checkpoint(
     learn,    # a `Learner` at the end of an epoch
     run:Run,  # its record
@@ -299,7 +302,8 @@ def _save_checkpoint(
     info = dict(run=asdict(run), smooth=smooth.count, python=random.getstate(), shuffle=learn.dls.train.rng.getstate(),
                 numpy=[kind, numpys[0].tolist(), *numpys[1:]])
     tensors['info'] = torch.frombuffer(bytearray(json.dumps(info, default=int).encode()), dtype=torch.uint8)
-    write_atomic(path, save({k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()}))
+    tensors = {k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()}
+    write_atomic(path, save(tensors | dict(sha256=_digest(tensors))))
 
 # %% ../nbs/06_runs.ipynb #ckpt0003
 def _read_checkpoint(
@@ -309,9 +313,11 @@ def _read_checkpoint(
     content = read_file(path, 100_000_000, f'the {CHECKPOINT} of a run')
     try:
         tensors = load(content)
-        return json.loads(tensors.pop('info').numpy().tobytes()),tensors
-    except (SafetensorError, KeyError, ValueError) as e:
-        raise InputError(f'{str(path)!r} is damaged ({e}): expected the checkpoint of a run; train again') from e
+        ok = tensors.pop('sha256').equal(_digest(tensors))
+    except (SafetensorError, KeyError, ValueError, RuntimeError): ok = False
+    expect(ok, f'{str(path)!r} is damaged', 'the checkpoint of a run; train again')
+    info = json.loads(tensors.pop('info').numpy().tobytes())
+    return info | dict(run=as_run(info['run'], repr(str(path)))),tensors
 
 def _generator(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of the tuples
 
@@ -423,7 +429,7 @@ def train_run(
                   callbacks=[cb.__name__ if isinstance(cb, type) else type(cb).__name__ for cb in L(cbs)])
     if out is None: out = reserve_next(run)
     else: _reserve_folder(out, run)
-    record_fit(learn, run, out, bar, cbs)
+    with alone_in(out, 'run folder'): record_fit(learn, run, out, bar, cbs)
     _save_curves(run, out)
     return out
 
@@ -437,16 +443,19 @@ def resume_run(
     prepare=None     # see `train_run`
 )->Path:             # the folder
     "Go on with a run after its last whole epoch. Raises `InputError` if there is nothing to go on with, or no need to."
-    run,folder = read_run(folder),Path(os.path.expanduser(folder))
-    expect(run.status!='finished', f'a run that is finished in {str(folder)!r}', 'one that was stopped')
-    expect(len(L(cbs))==len(run.callbacks), f'{len(L(cbs))} callbacks', f"those of the run: {', '.join(run.callbacks)}")
-    start = _read_checkpoint(folder/CHECKPOINT) if (folder/CHECKPOINT).exists() else None
-    if start: run = as_run(start[0]['run'], repr(str(folder/CHECKPOINT)))
-    else: run.rows,run.seconds = [],0.  # it was stopped in its first epoch
-    run.status,run.message = 'running',''
-    learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
-    if prepare: prepare(learn)
-    record_fit(learn, run, folder, bar, cbs, start)
+    folder = Path(os.path.expanduser(folder))
+    with alone_in(folder, 'run folder'):
+        run = read_run(folder)
+        expect(run.status!='finished', f'a run that is finished in {str(folder)!r}', 'one that was stopped')
+        expect(len(L(cbs))==len(run.callbacks), f'{len(L(cbs))} callbacks', f"those of the run: {', '.join(run.callbacks)}")
+        start = _read_checkpoint(folder/CHECKPOINT) if (folder/CHECKPOINT).exists() else None
+        if start: run = start[0]['run']
+        else: run.rows,run.seconds = [],0.  # it was stopped in its first epoch
+        run.status,run.message = 'running',''
+        learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
+        if prepare: prepare(learn)
+        if start: load_weights(learn.model, folder)  # of the right shape, and not lost if it ends before it begins
+        record_fit(learn, run, folder, bar, cbs, start)
     _save_curves(run, folder)
     return folder
 

@@ -6,7 +6,7 @@
 __all__ = ['by_turns', 'plain', 'kit', 'bare', 'Bench', 'run_bench', 'read_bench']
 
 # %% ../../nbs/tools/bench.ipynb #07168a82
-import json, subprocess, sys, time
+import json, subprocess, sys, tempfile, time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,9 @@ from ..core import *
 from ..spec import *
 from ..sources import *
 from ..data import *
+from ..models import pretrained_folder, save_weights
 from ..learner import *
-from ..runs import describe_device
+from ..runs import CHECKPOINT, Checkpoints, describe_device, read_run, write_run
 from .fast import CapturedStep, StayOnDevice, WholeStep
 
 # %% ../../nbs/tools/bench.ipynb #b0010001
@@ -146,6 +147,19 @@ def _sampling(learn):
     def ours(): return affine_sample(x, mats)
     return {'F.affine_grid': _timed(theirs, x.device, calls=20), 'affine_sample': _timed(ours, x.device, calls=20)}
 
+# %% ../../nbs/tools/bench.ipynb #ckpb0002
+def _writing(learn, folder):
+    "What a run writes into `folder` after an epoch, here its twentieth: a function that gives the seconds."
+    _fit(learn, 1)  # it has an optimizer now
+    run = read_run(pretrained_folder('model3'))
+    checkpoints,learn.epoch = Checkpoints(run, Path(folder)/CHECKPOINT),len(run.rows)-1
+    checkpoints.learn = learn
+    def write():
+        save_weights(learn.model, Path(folder))
+        write_run(run, Path(folder))
+        checkpoints.after_epoch()
+    return _timed(write, learn.dls.device)
+
 # %% ../../nbs/tools/bench.ipynb #eca8a15e
 _NEW_PROCESS = '''
 import json, sys, time
@@ -188,6 +202,9 @@ def _parts(bench, models, device):
         yield f'{name}, in short turns','ms for a batch',['bare'],1e3*by_turns(ways, 3*rounds)
     yield 'batches without a model','ms for a batch',['plain'],1e3*by_turns(_data_path(learner('model3', few)), rounds)
     yield 'sampling one batch','µs for a batch',['affine_sample'],1e6*by_turns(_sampling(learner('model3', 1)), rounds)
+    with tempfile.TemporaryDirectory() as d:
+        ways = dict(epoch=kit(learner('model3', batches)), writing=_writing(learner('model3', 1), d))
+        yield 'model3, what is written after an epoch','s',['epoch'],by_turns(ways, rounds).mul([-(-n//128), 1])
     if bench.quick: return
     sizes = [32,64,128,256,512,1024]
     ways = {f'batches of {o}': kit(learner('model3', max(1024, 64*batches)//o, bs=o)) for o in sizes}

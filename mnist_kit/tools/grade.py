@@ -117,7 +117,8 @@ def _clean(note):
     match note:
         case {'finding': {'rule': str(rule), 'holds': (True | False | None) as ok, 'found': str(o), 'hint': str(hint)}}:
             return dict(rule=rule, changes=dict(holds=ok, found=text(o), hint=text(hint)))
-        case {'epoch': {'epoch': int(n), 'train_accuracy': float(t), 'valid_accuracy': float(v)}, 'of': int(of)}:
+        case {'epoch': {'epoch': n, 'train_accuracy': float(t), 'valid_accuracy': float(v)}, 'of': of} \
+                if is_whole(n, 1) and is_whole(of, 1):
             return dict(epoch=n, train=t, valid=v, of=of)
         case {'model': str(model), 'others': [*others]} if all(isinstance(o, str) and o.isidentifier() for o in others):
             return dict(model=text(model), others=others[:50])

@@ -11,13 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from functools import cache
-from multiprocessing import parent_process
+from multiprocessing import Lock, parent_process
 from pathlib import Path
 from uuid import uuid4
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
@@ -64,22 +63,6 @@ def _missing(folder, jobs, source, epochs):
         expect((run.source,run.holdout)==(source,0), f'study folder {str(folder)!r} with a run on {run.source}, '
                f'holdout {run.holdout}', f'runs on {source}, holdout 0; choose another study folder')
     return todo
-
-# %% ../../nbs/tools/study.ipynb #5c4be002
-@contextmanager
-def _in_use(folder):
-    "Inside, the folder is ours. Raises `InputError` if another process has it, or it cannot be written."
-    at = f'study folder {str(folder)!r}'
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder/'.lock', timeout=0)
-        lock.acquire()
-    except Timeout: raise InputError(f'{at} is in use by another process: expected a free one; '
-                                     'wait until that is done, or choose another') from None
-    except OSError as e:
-        raise InputError(f'{at} cannot be written ({e.strerror or e}): expected a folder in which you may write') from e
-    try: yield
-    finally: lock.release()
 
 # %% ../../nbs/tools/study.ipynb #7c434d6d
 _one_at_a_time = threading.Lock()
@@ -140,6 +123,11 @@ def _run_all(folder, todo, processes, **args):
     "Run `todo` on so many processes, and print a line for each. What is unfinished in the end is removed."
     done = 0
     try:
+        if processes>1: Lock()  # joblib cannot do without
+    except (ImportError, OSError) as e:
+        raise InputError(f'{processes} processes cannot share memory ({e}): expected a /dev/shm that is there and can be '
+                         'written; or train with one process (--processes 1)') from e
+    try:
         jobs = (delayed(run_one)(folder, *o, **args) for o in todo)
         with _stoppable(), closing(Parallel(processes, return_as='generator_unordered', batch_size=1)(jobs)) as outs:
             for out in outs:
@@ -152,7 +140,7 @@ def _run_all(folder, todo, processes, **args):
                             'expected it to end by itself; if memory is short, take fewer processes') from e
     finally:
         with interrupts_noted():
-            get_reusable_executor(reuse=True).shutdown()  # joblib has stopped what was running; idle processes end here
+            if processes>1: get_reusable_executor(reuse=True).shutdown()  # joblib has stopped what was running; idle processes end here
             _remove_unfinished(folder)
 
 # %% ../../nbs/tools/study.ipynb #65c8af44
@@ -174,7 +162,9 @@ def run_study(
     processes = processes or (cores if device_for(device).type=='cpu' else 1)
     threads = max(1, cores//processes)  # must not depend on what is left to do
     source = load_source(source)[0]
-    with _in_use(folder):
+    expect_free(folder, ())
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder, 'study folder'):
         todo = _missing(folder, jobs, source, epochs)
         _remove_unfinished(folder)  # what a killed study left
         if todo: _run_all(folder, todo, min(processes, len(todo)), source=source, epochs=epochs, device=device,

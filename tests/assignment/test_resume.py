@@ -1,5 +1,6 @@
 "A training that was stopped goes on as if it had not been."
 
+import multiprocessing
 import random
 import signal
 import subprocess
@@ -84,20 +85,34 @@ def test_what_cannot_be_continued_is_refused_in_one_line(whole, tmp_path):
         assert '\n' not in str(e.value)
 
 
+def test_a_run_that_is_still_running_is_not_resumed(tmp_path):
+    refused = []
+
+    class Again(Callback):
+        def before_validate(self):
+            with pytest.raises(InputError, match='in use by another process') as e:
+                resume_run(tmp_path / 'a', bar=False, cbs=Callback())
+            refused.append(str(e.value))
+
+    folder = train_run('model3', tmp_path / 'a', replace(short, epochs=1), 'digits', bar=False, cbs=Again())
+    assert refused and '\n' not in refused[0]
+    assert read_run(folder).status == 'finished' and sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
+
+
 def test_the_command_goes_on_and_says_how(tmp_path):
     def train(*args):
         return subprocess.Popen(
             command('mnist_kit_train', *args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    p = train('model1', '--epochs', '40', '--source', 'digits', '--out', tmp_path / 'a b')
+    p = train('model1', '--epochs', '12', '--source', 'digits', '--out', tmp_path / 'a b')
     while not (tmp_path / 'a b' / CHECKPOINT).exists():
         time.sleep(0.1)
     p.send_signal(signal.SIGINT)
     out = p.communicate(timeout=120)[0]
     assert p.returncode == 130 and f"to go on: mnist_kit_train --resume '{tmp_path}/a b'" in out
     out, err = train('--resume', tmp_path / 'a b').communicate(timeout=300)
-    assert '40 of 40 epochs' in out and err == ''
+    assert '12 of 12 epochs' in out and err == ''
     p = run_python('-W', 'ignore', command('mnist_kit_train')[3], '--resume', str(tmp_path), '--lr', '1')
     assert p.returncode == 1 and p.stderr == (
         'mnist_kit_train: --resume with lr: expected only the folder: the run has the rest\n'
@@ -122,28 +137,42 @@ def test_a_run_killed_at_any_moment_and_continued_ends_in_the_same_weights(tmp_p
 
 
 def kill_and_resume(folder, kills, seed):
-    "Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone."
-    rng = random.Random(seed)
-    recipe = ['model3', '--epochs', '6', '--source', 'digits', '--seed', '7', '--quiet']
-    subprocess.run(command('mnist_kit_train', *recipe, '--out', folder / 'whole'), check=True, capture_output=True)
+    """Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone.
+    How many were killed before they had finished."""
+    rng, resumed, processes = random.Random(seed), 0, multiprocessing.get_context('forkserver')
+    processes.set_forkserver_preload(['mnist_kit.runs'])  # once, and not in each process
+
+    def start(f, *args, **kwargs):
+        p = processes.Process(target=f, args=args, kwargs=kwargs | dict(bar=False, device='cpu'))
+        p.start()
+        return p
+
+    def ends(p):
+        p.join()
+        assert p.exitcode == 0
+
+    recipe = replace(short, epochs=6)
+    ends(start(train_run, 'model3', folder / 'whole', recipe, 'digits', seed=7))
     for i in range(kills):
         out = folder / f'killed{i}'
-        p = subprocess.Popen(command('mnist_kit_train', *recipe, '--out', out), stdout=subprocess.DEVNULL)
+        p = start(train_run, 'model3', out, recipe, 'digits', seed=7)
         while not (out / 'run.json').exists():
             time.sleep(0.01)
         time.sleep(rng.uniform(0, read_run(folder / 'whole').seconds))
         p.kill()
-        p.wait()
+        p.join()
         if read_run(out).status != 'finished':
-            p = subprocess.run(command('mnist_kit_train', '--resume', out, '--quiet'), capture_output=True, text=True)
-            assert p.returncode == 0, p.stderr
+            ends(start(resume_run, out))
+            resumed += 1
+            assert sorted(o.name for o in out.iterdir()) == sorted(RUN_FILES)
         assert weights(out) == weights(folder / 'whole') and rows(out) == rows(folder / 'whole')
+    return resumed
 
 
-if __name__ == '__main__':  # the long one: python tests/assignment/test_resume.py 50
+if __name__ == '__main__':  # the long one: PYTHONPATH=tests python tests/assignment/test_resume.py 50
     import sys
     import tempfile
     from pathlib import Path
 
-    kill_and_resume(Path(tempfile.mkdtemp()), kills=int(sys.argv[1]), seed=0)
-    print(f'{sys.argv[1]} kills, seed 0: the same weights and rows each time')
+    resumed = kill_and_resume(Path(tempfile.mkdtemp()), kills=int(sys.argv[1]), seed=0)
+    print(f'{sys.argv[1]} kills, seed 0, {resumed} in mid-run: the same weights and rows each time')

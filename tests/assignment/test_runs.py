@@ -1,9 +1,11 @@
 "What a run leaves behind, and what the command line answers."
 
+import errno
 import json
 import math
 import os
 import pickle
+import platform
 import re
 import signal
 import subprocess
@@ -13,11 +15,15 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from conftest import command, run_python
+from conftest import ROOT, command, quiet, run_python
+from fastai.callback.core import Callback
 from mnist_kit import core, runs
 from mnist_kit.core import InputError, TrainingError, write_atomic
+from mnist_kit.data import DigitDataset, dls_of
+from mnist_kit.learner import learner_for
 from mnist_kit.runs import RUN_FILES, Run, learner_from, read_run, train_run
-from mnist_kit.spec import MODEL1
+from mnist_kit.sources import load_digits
+from mnist_kit.spec import MODEL1, SPECS, recipe_with
 from mnist_kit.tools.cli import mnist_kit_train
 
 short = replace(MODEL1.recipe, epochs=2)
@@ -107,6 +113,46 @@ def test_a_crash_never_leaves_half_a_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mnist_kit import core
+core.os.replace = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+core.write_atomic(Path(sys.argv[1]), b'half')
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs a signal that cannot be caught')
+def test_what_a_killed_process_was_writing_is_swept_by_the_next_one(tmp_path):
+    assert run_python('-c', KILLED, str(tmp_path / 'run.json')).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b'half'
+    kept = [left.name.replace(platform.node(), 'another-machine'), '.mnist_kit-notes', 'run.json']
+    kept.append(re.sub(r'-\d+-\d+-', f'-{os.getppid()}-7-', left.name))  # of a process that is there
+    for o in kept:
+        (tmp_path / o).touch()
+    write_atomic(tmp_path / 'weights', b'whole')
+    assert {o.name for o in tmp_path.iterdir()} == {'weights', *kept}
+
+
+def test_a_full_disk_is_told_of_in_the_record(tmp_path, monkeypatch):
+    flush, full = os.fsync, []
+
+    def fsync(file):
+        if full and os.fstat(file).st_size > 10_000:  # for the record there is room
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        flush(file)
+
+    monkeypatch.setattr(core.os, 'fsync', fsync)
+    with pytest.raises(TrainingError, match='No space left.*what was written before is still there'):
+        train_run(
+            'model1', tmp_path / 'r', short, 'digits', bar=False, cbs=Callback(before_train=lambda cb: full.append(1))
+        )
+    run = read_run(tmp_path / 'r')
+    assert run.status == 'failed' and 'No space left' in run.message
+    assert sorted(o.name for o in (tmp_path / 'r').iterdir()) == ['model.safetensors', 'run.json']
+
+
 def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
     with pytest.raises(TrainingError):
         train_run('model1', tmp_path / 'd', replace(short, lr=1e6), 'digits', bar=False)
@@ -156,6 +202,44 @@ def test_a_damaged_run_is_refused_in_one_line(folder, tmp_path, change, part):
     with pytest.raises(InputError) as e:
         learner_from(tmp_path)
     assert part in str(e.value) and '\n' not in str(e.value)
+
+
+# ---------------------------------------------------------------- numbers that are unusual
+
+
+def trained_on(name, images, labels, **changes):
+    "A learner after an epoch on these images."
+    recipe, test = recipe_with(SPECS[name].recipe, epochs=1, **changes), load_digits()[1]
+    dls = dls_of(*(DigitDataset(*o, 'digits') for o in ((images, labels), test)), recipe=recipe, device='cpu')
+    learn = quiet(learner_for(name, dls, recipe, seed=0))
+    learn.fit_recipe()
+    return learn
+
+
+def test_a_learning_rate_of_100_works_or_says_why_not():
+    for name in SPECS:
+        try:
+            assert math.isfinite(trained_on(name, *load_digits()[0], lr=100.0).validate()[0])
+        except TrainingError as e:
+            assert re.fullmatch('the loss is .* at learning rate .*: expected .* a lower learning rate', str(e))
+
+
+@pytest.mark.parametrize('name', SPECS)
+@pytest.mark.parametrize(
+    'n, bs', [(7, 1), (129, 128), (5, 128), (1, 1)], ids=['of one', 'the last of one', 'too few', 'one image']
+)
+def test_odd_numbers_of_images_train(name, n, bs):
+    x, y = load_digits()[0]
+    learn = trained_on(name, x[:n], y[:n], bs=bs)
+    assert len(learn.dls.train) == -(-n // bs) and all(map(math.isfinite, learn.recorder.values[-1]))
+
+
+def test_a_class_that_never_occurs_is_never_learned_and_the_others_are():
+    (x, y), test = load_digits()
+    learn = trained_on('model1', x[y != 3], y[y != 3], lr=0.05)
+    probs, targs = learn.get_preds()
+    assert probs.shape == (297, 10) and probs.isfinite().all()
+    assert (probs.argmax(1) == targs)[targs != 3].float().mean() > 0.6 and (probs.argmax(1) == 3).sum() <= 3
 
 
 # ---------------------------------------------------------------- the command line
@@ -348,3 +432,9 @@ def test_a_run_that_is_killed_leaves_whole_files(tmp_path):
     code, run = interrupted(tmp_path, signal.SIGKILL)
     assert code == -signal.SIGKILL and run.status == 'running' and run.rows
     learner_from(tmp_path / 'r')
+
+
+def test_each_fault_in_the_table_names_a_test_that_is_there():
+    named = set(re.findall(r'`(test_\w+)`', (ROOT / 'nbs/06_runs.ipynb').read_text(encoding='utf-8')))
+    there = '\n'.join(o.read_text(encoding='utf-8') for o in (ROOT / 'tests').rglob('test_*.py'))
+    assert len(named) > 10 and [o for o in named if f'\ndef {o}(' not in there] == []

@@ -1,6 +1,7 @@
 "A study: what it trains and what it leaves alone, and that nothing half-done is ever taken for a run."
 
 import json
+import multiprocessing.synchronize
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from made_runs import contents, put, record, refused
 
 from mnist_kit.core import TrainingError, stop_signals
 from mnist_kit.evidence import PLAN, VARIANTS, Study, Variant, run_name
-from mnist_kit.runs import read_run, train_run
+from mnist_kit.runs import read_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
@@ -93,15 +94,25 @@ def test_a_study_trains_what_is_missing_and_removes_what_a_killed_one_left(gone_
     assert len(Study(folder).frame()) == 4
 
 
-@pytest.mark.parametrize('seed', [0, 1])
-def test_the_same_seed_gives_the_same_run_whichever_process_trains_it(folder, tmp_path, seed):
-    own, there = torch.get_num_threads(), folder / f'model1-seed{seed}'
-    torch.set_num_threads(read_run(there).device['threads'])
-    try:
-        again = train_run('model1', tmp_path / 'r', replace(MODEL1.recipe, epochs=1), 'digits', 0, 'cpu', seed, False)
-    finally:
-        torch.set_num_threads(own)
-    assert figures(again) == figures(there)
+def test_one_process_gives_the_same_numbers_as_two_with_the_same_threads(folder, tmp_path, monkeypatch):
+    threads = read_run(folder / 'model1-seed0').device['threads']
+    monkeypatch.setattr(study_module, 'available_cores', lambda: threads)  # all of them for the one process
+    run_study('model1', folder=tmp_path, **small | dict(processes=1))
+    for name in ('model1-seed0', 'model1-seed1'):
+        assert figures(tmp_path / name) == figures(folder / name)
+        assert read_run(tmp_path / name).device['threads'] == threads
+
+
+def test_without_shared_memory_a_study_takes_one_process(tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        raise OSError(30, 'Read-only file system')
+
+    for module in (study_module, multiprocessing, multiprocessing.synchronize):
+        monkeypatch.setattr(module, 'Lock', broken)
+    monkeypatch.setattr(study_module, 'get_reusable_executor', broken)
+    refuses(tmp_path, '2 processes cannot share memory', 'Read-only file system', '/dev/shm', '--processes 1')
+    monkeypatch.setattr(study_module, 'run_one', lambda folder, *job, **how: put(folder, record()) / 'model1-seed0')
+    assert len(run_study('model1', folder=tmp_path, **small | dict(seeds=1, processes=1)).runs) == 1
 
 
 def test_two_runs_that_a_cluster_gives_to_one_process_do_not_disturb_each_other(folder, tmp_path):
@@ -122,7 +133,7 @@ def test_the_notebooks_example_trains_on_a_dask_cluster_what_processes_train(fol
     assert '(2 of 2 runs)' in capsys.readouterr().out
     for name in ('model1-seed0', 'model1-seed1'):
         assert figures(tmp_path / 'study' / name) == figures(folder / name)
-    assert {p.name for p in (tmp_path / 'study').iterdir()} == {'.lock', 'model1-seed0', 'model1-seed1'}
+    assert {p.name for p in (tmp_path / 'study').iterdir()} == {'model1-seed0', 'model1-seed1'}
 
 
 def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(folder):

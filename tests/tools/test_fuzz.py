@@ -1,0 +1,299 @@
+"""Whatever a file holds: it is refused in one line, or what was read can be shown.
+
+The long run, with its seed: python tests/tools/test_fuzz.py 10000"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import resource
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from made_runs import record
+from mnist_kit import runs, sources
+from mnist_kit.core import InputError
+from mnist_kit.evidence import Study, median_run
+from mnist_kit.learner import learner_for
+from mnist_kit.models import RECORDS, Model1, save_weights
+from mnist_kit.runs import CHECKPOINT, closing_line, learner_from, plot_curves, read_run, resume_run, train_run
+from mnist_kit.spec import MODEL1, recipe_with
+from mnist_kit.tools import grade
+from mnist_kit.tools.bench import read_bench
+from mnist_kit.tools.findings import findings_table
+from mnist_kit.tools.sandbox import Outcome, _read_notes
+from mnist_kit.tools.study import report
+
+# ---------------------------------------------------------------- what becomes of a file
+
+DEEP = {f'deep {n}': '[' * n + ']' * n for n in (50, 150, 300, 900, 990, 9999)}  # JSON that `json.dumps` cannot write
+ODD = [None, True, False, -1, 0, 1, 7, 0.5, 2**31, 2**63, 10**400, 1e308, 1e-320, float('nan'), float('inf')]
+ODD += ['', 'model2', '\ud800', '\0', 'a\nb', 'x' * 5000, '../' * 2000, '$\\frac$', '<b>', '\x1b[2J', [], {}, [[]]]
+ODD += [{'x': 1}, {'': None}, [1, 'a'], {'a\nb': 1}, *DEEP]
+values = st.sampled_from(ODD).map(deepcopy) | st.integers() | st.floats() | st.text(max_size=20)
+ALIKE = {str: st.text(max_size=20), bool: st.booleans(), int: st.integers(0, 2**60), float: st.floats(0, 1)}
+
+
+def inside(o):
+    "All dicts and lists in `o` that hold something, and `o` itself."
+    below = o.values() if isinstance(o, dict) else o if isinstance(o, list) else ()
+    return [o] * bool(below) + [p for v in below for p in inside(v)]
+
+
+@st.composite
+def changed_json(draw, whole):
+    "The text of `whole`, an object, with some of its fields changed, removed, added, or moved elsewhere."
+    o = json.loads(json.dumps(whole))
+    for _ in range(draw(st.integers(1, 3))):
+        if not (places := inside(o)):
+            break
+        place = draw(st.sampled_from(places))
+        keys = list(place) if isinstance(place, dict) else range(len(place))
+        key = draw(st.sampled_from(keys))
+        how = draw(st.sampled_from(['alike', 'alike', 'alike', 'set', 'remove', 'add', 'move']))
+        if how in ('alike', 'set'):
+            place[key] = draw(ALIKE.get(type(place[key]), values) if how == 'alike' else values)
+        elif how == 'remove':
+            del place[key]
+        elif how == 'move':
+            place[key] = json.loads(json.dumps(draw(st.sampled_from(places))))
+        elif isinstance(place, dict):
+            place[draw(st.text(max_size=5) | st.just('a\nb'))] = draw(values)
+        else:
+            place.insert(key, draw(values))
+    text = json.dumps(o)
+    for name, deep in DEEP.items():
+        text = text.replace(f'"{name}"', deep)
+    return text.encode()
+
+
+@st.composite
+def changed_bytes(draw, whole, start=2500):
+    "`whole` with bytes changed, cut out, put in, or repeated; as often in its start as anywhere else."
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, min(start, len(content))) | st.integers(0, len(content)))
+        n = draw(st.integers(1, 8) | st.integers(1, 1 + len(content)))
+        how = draw(st.sampled_from(['set', 'set', 'cut', 'end', 'add', 'repeat']))
+        if how == 'set':
+            content[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+        elif how == 'cut':
+            del content[at : at + n]
+        elif how == 'end':
+            del content[at:]
+        elif how == 'add':
+            content[at:at] = draw(st.binary(min_size=1, max_size=8))
+        else:
+            content[at:at] = content[at : at + n]
+    return bytes(content)
+
+
+def changed(whole):
+    return changed_json(whole) | changed_json(whole) | changed_bytes(json.dumps(whole).encode())
+
+
+# ---------------------------------------------------------------- who reads it, and what is then shown
+
+
+def shown(*texts):
+    for o in texts:
+        str(o).encode()
+
+
+def a_run(folder):
+    run = record(
+        'model3', accs=(0.97, 0.98, 0.99), device=dict(type='cpu', name='a CPU', threads=2), options=dict(dropout=0.05)
+    )
+    save_weights(learner_for('model3', source='digits').model, folder)
+
+    known = set()
+
+    def once(*what, f):
+        if repr(what) not in known:
+            f()
+        known.add(repr(what))
+
+    def check(content):
+        (folder / 'run.json').write_bytes(content)
+        r = read_run(folder)
+        shown(r, closing_line(r), r.best, r.accuracy, r.source_name)
+        once(r.model, r.source, r.seed, r.holdout, r.rows, f=lambda: plot_curves(r).draw_without_rendering())
+        once(r.model, r.recipe, r.holdout, r.options, f=lambda: learner_from(folder))
+
+    return changed(asdict(run)), check
+
+
+def a_study(folder):
+    made = [record(o, i, (0.9 + i / 100, 0.98)) for o in ('model1', 'model1-augmented', 'model3') for i in range(3)]
+    made.append(record('model2', status='failed', rows=[], message='the loss is nan'))
+
+    def check(content):
+        (folder / 'a.runs.json').write_bytes(content)
+        s = Study(folder)
+        shown(report(s), [median_run(s, o) for o in s.names if min(r.seed for r in s.of(o)) < 5])
+
+    return changed(dict(format=1, runs=[asdict(o) for o in made])), check
+
+
+def a_benchmark(folder):
+    def check(content):
+        (folder / 'bench.json').write_bytes(content)
+        b = read_bench(folder / 'bench.json')  # which draws it, too
+        shown(b)
+
+    return changed(json.loads((RECORDS / 'bench.json').read_text())), check
+
+
+def mnist_labels(folder):
+    name, content = 't10k-labels-idx1-ubyte', b'\0\0\x08\x01\0\0\x01\0' + bytes(256)
+    sources.MNIST_SHA256[name] = hashlib.sha256(content).hexdigest()
+
+    def check(content):
+        (folder / name).write_bytes(content)
+        assert sources.read_mnist(folder / name, name).shape == (256,)
+
+    return changed_bytes(content, 20) | changed_bytes(gzip.compress(content), 20), check
+
+
+def weights(folder):
+    model = Model1().eval()
+    save_weights(model, folder, epochs=3)
+
+    def check(content):
+        (folder / 'model.safetensors').write_bytes(content)
+        runs.load_weights(model, folder)
+        with torch.no_grad():
+            assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+    return changed_bytes((folder / 'model.safetensors').read_bytes()), check
+
+
+def a_checkpoint(folder):
+    class Over(Exception):
+        pass
+
+    def stop(*args):
+        raise Over
+
+    runs.score = stop  # it comes after the last epoch
+    try:
+        train_run('model1', folder / 'a', recipe_with(MODEL1.recipe, epochs=1), 'digits', bar=False)
+    except Over:
+        pass
+    runs.score = lambda *args: None
+    runs._save_curves = lambda *args: None
+    files = {o.name: o.read_bytes() for o in (folder / 'a').iterdir()}
+
+    def check(content):
+        for k, v in (files | {CHECKPOINT: content}).items():
+            (folder / 'a' / k).write_bytes(v)
+        try:
+            resume_run(folder / 'a', bar=False)
+        except InputError:
+            assert all((folder / 'a' / k).read_bytes() == v for k, v in files.items() if k != CHECKPOINT)
+            raise
+
+    return changed_bytes(files[CHECKPOINT]), check
+
+
+def a_submission(folder):
+    noted = [dict(ready=True), dict(at='loading'), dict(model='Net', others=['Other']), dict(at='training')]
+    noted += [dict(finding=dict(rule=o, holds=True, found='7', hint='')) for o in ('loads', 'budget', 'target')]
+    noted += [dict(epoch=dict(epoch=1, train_accuracy=0.9, valid_accuracy=0.8), of=3), dict(run='a', line='b')]
+    lines = [json.dumps(o).encode() for o in [*noted, dict(error='an error'), dict(end=True)]]
+    (folder / 'net.py').write_text('')
+
+    def check(content):
+        def run_apart(*args, heard, **kwargs):
+            notes = _read_notes(io.BytesIO(content))
+            for i in range(len(notes) + 1):
+                float(heard(notes[:i]) or 60)
+            return Outcome(notes, 'early', 1, 0, 2.0)
+
+        grade.run_apart = run_apart
+        r = grade.check_submission(str(folder / 'net.py'), train=dict(x=1), say=shown)
+        shown(r.title, findings_table(r.findings), grade.class_line(r), *grade.rule_lines([r]))
+        for write in (grade.write_csv, grade.write_json, grade.write_html):
+            write([r], folder / 'report')
+
+    one = st.sampled_from(lines) | st.sampled_from(noted).flatmap(changed_json)
+    some = st.lists(one, min_size=1, max_size=8).map(lambda o: b'\n'.join(o) + b'\n')
+    return some | some.flatmap(lambda o: changed_bytes(o, 200)), check
+
+
+def a_path(folder):
+    path = st.sampled_from(['x' * 5000, 'a/' * 2000, '', '.', '\0', 'a\nb', '/dev/zero', '/dev/null', '~', '\ud800'])
+    readers = [read_run, Study, read_bench, learner_from, resume_run, sources.find_mnist]
+    readers += [
+        lambda o: runs.load_weights(Model1(), o),
+        lambda o: sources.read_mnist(Path(o), 't10k-labels-idx1-ubyte'),
+    ]
+
+    def check(o):
+        place, reader = o
+        readers[reader](place)
+
+    return st.tuples(path | st.text(), st.integers(0, len(readers) - 1)), check
+
+
+KINDS = [a_run, a_study, a_benchmark, mnist_labels, weights, a_checkpoint, a_submission, a_path]
+
+
+def fuzz(kind, folder, n, with_seed=0):
+    "How many of `n` changed files were refused in one line, and how many taken and shown."
+    strategy, check = kind(folder)
+    found = Counter()
+
+    def one(content):
+        try:
+            check(content)
+            found['taken'] += 1
+        except InputError as e:
+            assert '\n' not in str(e)
+            found['refused'] += 1
+
+    how = dict(deadline=None, database=None, phases=[Phase.generate, Phase.shrink])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        seed(with_seed)(
+            settings(max_examples=n, suppress_health_check=list(HealthCheck), **how)(given(strategy)(one))
+        )()
+    return found
+
+
+@pytest.fixture
+def as_before(monkeypatch, tmp_path):
+    "What `KINDS` put in the place of something else goes again."
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, 'MNIST_SHA256', dict(sources.MNIST_SHA256))
+    for module, name in ((runs, 'score'), (runs, '_save_curves'), (grade, 'run_apart')):
+        monkeypatch.setattr(module, name, getattr(module, name))
+
+
+@pytest.mark.parametrize('kind', KINDS, ids=lambda o: o.__name__)
+def test_a_changed_file_is_refused_in_one_line_or_can_be_shown(kind, tmp_path, as_before):
+    found = fuzz(kind, tmp_path, 40)
+    assert found.total() >= 40 and (found['refused'] or kind is a_submission)
+
+
+if __name__ == '__main__':
+    n, with_seed = int(sys.argv[1]), int(sys.argv[3]) if len(sys.argv) > 3 else int.from_bytes(os.urandom(3))
+    for kind in KINDS:
+        if len(sys.argv) > 2 and sys.argv[2] not in ('all', kind.__name__):
+            continue
+        with tempfile.TemporaryDirectory() as d:
+            os.chdir(d)
+            found = fuzz(kind, Path(d), n, with_seed)
+        mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f'{kind.__name__}, seed {with_seed}: {dict(found)}, at most {mib:.0f} MiB so far', flush=True)
