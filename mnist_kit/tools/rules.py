@@ -408,6 +408,7 @@ def receptive_field(model, x, y, edition):
       'small, or something detached? At 1.46 or above, softmax comes twice. Elsewhere, there may be much dropout, or '
       'a ReLU after the last layer, which lets digits die.', needs=(*_works,'gradients'))
 def overfits_one_batch(model, x, y, edition):
+    if count_params(model)>10*edition.budget: return None,'not checked: it has more than ten times the budget'
     start,best = copy.deepcopy(model.state_dict()),float('inf')
     for lr in (0.01,0.002):
         model.load_state_dict(start)

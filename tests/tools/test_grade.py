@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from conftest import command, run_python
-from mnist_kit.core import InputError
+from mnist_kit.core import InputError, stop_signals
 from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
 from mnist_kit.spec import EDITIONS
-from mnist_kit.tools import grade
+from mnist_kit.tools import cli, grade
 from mnist_kit.tools.grade import LOADS, REPORT_SCHEMA, Report, Submission, check_all, check_submission, class_line
 from mnist_kit.tools.grade import find_submissions, read_args, rule_lines, split_name, write_csv, write_html, write_json
 from mnist_kit.tools.findings import expected_findings, findings_table
+from mnist_kit.tools.rules import check_model
 from mnist_kit.tools.sandbox import Outcome
 from submissions import faulty, handed_in
 
@@ -85,30 +85,20 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize('text, found, line', FILES.values(), ids=FILES.keys())
-def test_a_file_without_a_model_is_a_row_with_a_hint(tmp_path, text, found, line):
-    (tmp_path / 'student.py').write_text(text)
-    report = check_submission(str(tmp_path / 'student.py'), threads=1)
-    first = report.findings[0]
-    assert (first.rule, first.holds) == ('loads', False) and first.hint
-    assert found in first.found and line in first.found and '\n' not in first.found
-    assert not report.holds and [o.name for o in tmp_path.iterdir()] == ['student.py'], 'and nothing is left beside it'
-    write_csv([report], tmp_path / 'o.csv')
+def test_a_file_without_a_model_is_a_row_and_what_an_import_prints_counts_only_if_it_succeeds(tmp_path):
+    for name, then in dict(good='', bad=FILES['odd characters'][0]).items():
+        (tmp_path / f'{name}.py').write_text(f'print("x" * 30_000)\n{then}\n')
+    good, bad = check_all([str(tmp_path / 'good.py'), str(tmp_path / 'bad.py')], threads=1)
+    assert broken(good) == ['loads', 'quiet'] and broken(bad) == ['loads']
+    assert sorted(o.name for o in tmp_path.iterdir()) == ['bad.py', 'good.py'], 'and nothing is left beside it'
+    write_csv([bad], tmp_path / 'o.csv')
     assert len(list(csv.reader((tmp_path / 'o.csv').open(newline='')))) == 2
 
 
 def test_an_error_in_forward_names_its_line():
     line = 1 + FAULTY.read_text().split('\n').index("        raise RuntimeError('one\\ntwo')")
-    (found,) = [o for o in check_submission(f'{FAULTY}:Raises', threads=1).findings if o.rule == 'runs']
+    (found,) = [o for o in check_model(faulty.Raises, path=FAULTY) if o.rule == 'runs']
     assert found.found == f'RuntimeError: one (line {line})'
-
-
-def test_a_class_is_found_by_its_name_or_because_it_is_the_only_one(tmp_path):
-    (tmp_path / 'helper.py').write_text('class Net: pass\n')
-    (tmp_path / 'one.py').write_text(f'import helper\n{NET.replace("Net", "Anything")}')
-    report = check_submission(str(tmp_path / 'one.py'), threads=1)
-    assert report.findings[0].found == 'class Anything'
-    assert report.model == 'Anything' and report.title.endswith('one.py:Anything')
 
 
 # ---------------------------------------------------------------- what a class hands in
@@ -133,9 +123,12 @@ for sub in find_submissions(sys.argv[1:], args='0.05'):
 
 
 @pytest.fixture(scope='module')
-def loaded(class_folder):
+def loaded(class_folder, tmp_path_factory):
     "For each student: the class that was found, other networks, and what was found of the loading."
-    p = run_python('-c', LOADING, str(class_folder))
+    folder = tmp_path_factory.mktemp('files')
+    for name, (text, *_) in FILES.items():
+        (folder / f'{name}.py').write_text(text)
+    p = run_python('-c', LOADING, str(class_folder), str(folder))
     assert p.returncode == 0, p.stderr
     return {k: o for k, *o in map(json.loads, p.stdout.splitlines())}
 
@@ -162,6 +155,15 @@ def test_what_is_handed_in_is_taken_as_it_is(loaded, who):
     first, others, loads, whole_file = loaded[who]
     assert [first, *others] == names and loads[:2] == ['loads', True] and names[0] in loads[2]
     assert whole_file[:2] == ['whole_file', whole] and found in whole_file[2] and hint in whole_file[3]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='forks')
+@pytest.mark.parametrize('name', FILES)
+def test_a_file_without_a_model_is_told_what_to_do(loaded, name):
+    _, found, line = FILES[name]
+    *_, loads, whole_file = loaded[f'{name}.py']
+    assert loads[:2] == ['loads', False] and loads[3]
+    assert found in loads[2] and line in loads[2] and '\n' not in loads[2]
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='forks')
@@ -254,15 +256,6 @@ def test_arguments_are_literals(text):
         read_args(text)
 
 
-def test_another_edition_asks_for_its_own_numbers(class_folder):
-    (moe,) = find_submissions([str(class_folder / 'moe' / 'model.py')])
-    report = check_submission(moe, threads=1, edition=EDITIONS['10k-15'])
-    assert broken(report) == [], findings_table(report.findings)
-    (budget,) = [o for o in report.findings if o.rule == 'budget']
-    n = 8 * 9 + 2 * 8 + 20 * 8 * 9 + 2 * 20 + 2 * (20 * 20 * 9 + 2 * 20) + 21 * 10
-    assert (budget.found, budget.expected) == (f'{n:,} parameters', 'fewer than 10,000')
-
-
 @pytest.mark.slow
 def test_a_class_is_judged_as_a_careful_reader_would(class_folder, tmp_path):
     status, out, err = told(
@@ -300,36 +293,26 @@ def test_what_ends_or_fills_a_process_is_found_from_outside(rule, name):
     assert report.seconds < 40
 
 
-def test_what_an_import_prints_counts_only_if_it_succeeds(tmp_path):
-    for name, then in dict(good='', bad='\n1/0').items():
-        (tmp_path / f'{name}.py').write_text(f'print("x" * 30_000){then}\n')
-    good, bad = check_all([str(tmp_path / 'good.py'), str(tmp_path / 'bad.py')], threads=1)
-    assert broken(good) == ['loads', 'quiet'] and broken(bad) == ['loads']
-
-
-def test_a_copy_of_the_process_adds_no_finding(tmp_path):
-    (tmp_path / 'a.py').write_text(f'import os; os.fork()\n{NET}')
-    report = check_submission(str(tmp_path / 'a.py'), threads=1)
-    assert broken(report) == ['batch_normalisation'], findings_table(report.findings)
-    assert len({o.rule for o in report.findings}) == len(report.findings)
-
-
-def test_a_neighbours_file_name_changes_nothing(tmp_path, monkeypatch):
-    for name in ('student', 'random', 'profile', 'decimal', 'json'):
-        (tmp_path / f'{name}.py').write_text(NET)
+def test_a_class_is_found_because_it_is_the_only_one_and_a_neighbours_file_name_changes_nothing(tmp_path, monkeypatch):
+    for name in ('random', 'profile', 'decimal', 'json', 'helper'):
+        (tmp_path / f'{name}.py').write_text('class Net: pass\n' if name == 'helper' else NET)
+    (tmp_path / 'student.py').write_text(f'import helper\n{NET.replace("Net", "Anything")}')
     monkeypatch.chdir(tmp_path)
     report = check_submission('student.py', threads=1)
     assert broken(report) == ['batch_normalisation'], findings_table(report.findings)
+    assert report.findings[0].found == 'class Anything' and report.title == 'student.py:Anything'
 
 
 def test_one_submission_does_not_find_what_another_writes_and_one_that_has_gone_does_not_stop_the_rest(
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'a.py').write_text("open('mine.txt', 'w').write('x')\n" + NET)
+    (tmp_path / 'a.py').write_text("import os; os.fork()\nopen('mine.txt', 'w').write('x')\n" + NET)
     (tmp_path / 'b.py').write_text("import os\nassert not os.path.exists('mine.txt')\n" + NET)
     reports = check_all(['a.py', 'gone.py', 'b.py'], threads=1)
     assert [r.findings[0].holds for r in reports] == [True, False, True] and not (tmp_path / 'mine.txt').exists()
+    assert broken(reports[0]) == ['batch_normalisation'], findings_table(reports[0].findings)
+    assert len({o.rule for o in reports[0].findings}) == len(reports[0].findings), 'a copy of it adds none'
 
 
 HOSTILE = """
@@ -389,11 +372,15 @@ def test_an_interrupt_ends_all_that_runs(tmp_path):
     assert 2 <= len(started) <= 4 and all(p.poll() is not None for p in started)
 
 
-def test_the_run_of_another_model_is_not_taken():
+def test_another_edition_asks_for_its_own_numbers_and_the_run_of_another_model_is_not_taken(class_folder):
+    (moe,) = find_submissions([str(class_folder / 'moe' / 'model.py')])
     run = next(RECORDS.glob('model3-seed*'))
-    findings = check_submission(f'{FAULTY}:Sound', run=str(run), threads=1).findings
-    (target,) = [o for o in findings if o.rule == 'target']
-    assert target.holds is None and 'of model3, not of Sound' in target.found
+    report = check_submission(moe, run=str(run), threads=1, edition=EDITIONS['10k-15'])
+    assert broken(report) == [], findings_table(report.findings)
+    found = {o.rule: o for o in report.findings}
+    n = 8 * 9 + 2 * 8 + 20 * 8 * 9 + 2 * 20 + 2 * (20 * 20 * 9 + 2 * 20) + 21 * 10
+    assert (found['budget'].found, found['budget'].expected) == (f'{n:,} parameters', 'fewer than 10,000')
+    assert found['target'].holds is None and 'of model3, not of Net' in found['target'].found
 
 
 # ---------------------------------------------------------------- the command
@@ -411,9 +398,11 @@ def test_one_model_gets_a_table_a_json_and_status_0(tmp_path):
     assert status == 1 and 'already holds' in err and (tmp_path / 'other.json').read_text() == 'mine'
 
 
-def test_a_model_below_the_target_gives_status_1():
-    status, out, _ = told('model1')
-    assert status == 1 and '✗ target' in out and 'not all required rules hold' in out
+def test_a_model_below_the_target_gives_status_1(capsys):
+    target = replace(expected_findings(run=True)['target'], holds=False, found='99.32 %')
+    assert cli._verdict([Report('model1', [target])]) == 1
+    out = capsys.readouterr().out
+    assert '✗ target' in out and 'not all required rules hold' in out
 
 
 @pytest.mark.slow
@@ -562,32 +551,52 @@ def test_a_training_that_is_stopped_says_how_far_it_came():
     assert 'timeout' in found['finishes'].hint
 
 
-def test_missing_mnist_stops_a_training_before_anybody_is_checked(tmp_path):
-    status, out, err = told(
-        'model3', 'model1', '--train', '--source', 'mnist', env=dict(os.environ, MNIST_KIT_DATA=str(tmp_path))
-    )
-    assert status == 1 and out == '' and 'MNIST_KIT_DATA' in err and err.count('\n') == 1
+@pytest.fixture
+def said(capsys):
+    "What the command says before it ends, called in this process with its arguments by name."
+    handlers = {s: signal.getsignal(s) for s in stop_signals()}
+
+    def call(*models, **kwargs):
+        with pytest.raises(SystemExit) as e:
+            cli.mnist_kit_check([*map(str, models)], **kwargs)
+        out, err = capsys.readouterr()
+        return str(e.value), out + err
+
+    yield call
+    for s, old in handlers.items():
+        signal.signal(s, old)
+
+
+def test_missing_mnist_stops_a_training_before_anybody_is_checked(said, tmp_path, monkeypatch):
+    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
+    why, out = said('model3', 'model1', train=True, source='mnist')
+    assert out == '' and 'MNIST_KIT_DATA' in why and '\n' not in why
 
 
 @pytest.mark.parametrize(
-    'args, part',
+    'models, args, part',
     [
-        (['student.txt'], 'student.py:Net'),
-        (['model3', '--jobs', '0'], 'above 0'),
-        (['model3', '--train', '--recipe', 'model9'], 'one of model1'),
-        (['model3', '--train', '--epochs', '0'], 'at least 1'),
-        (['model1', 'model2', '--run', 'x'], 'a single model'),
-        (['model3', '--run', 'nowhere'], 'cannot be read'),
-        (['model3', '--csv', 'o', '--json', 'o'], 'a file for each'),
-        (['model3', '--edition', 'of 1999'], 'one of mnist_kit'),
-        (['model3', '--target', '99.4'], 'a fraction'),
-        (['*.nothing'], 'that files match'),
-        (['model3', '--args', 'x'], 'such as 0.05'),
+        (['student.txt'], {}, 'student.py:Net'),
+        (['model3'], dict(jobs=0), 'above 0'),
+        (['model3'], dict(train=True, recipe='model9'), 'one of model1'),
+        (['model3'], dict(train=True, epochs=0), 'at least 1'),
+        (['model1', 'model2'], dict(run='x'), 'a single model'),
+        (['model3'], dict(run='nowhere'), 'cannot be read'),
+        (['model3'], dict(csv='o', json='o'), 'a file for each'),
+        (['model3'], dict(edition='of 1999'), 'one of mnist_kit'),
+        (['model3'], dict(target=99.4), 'a fraction'),
+        (['*.nothing'], {}, 'that files match'),
+        (['model3'], dict(args='x'), 'such as 0.05'),
     ],
 )
-def test_wrong_arguments_end_in_one_line(args, part):
-    status, out, err = told(*args)
-    assert status == 1 and part in err and err.startswith('mnist_kit_check: ') and err.count('\n') == 1, err
+def test_wrong_arguments_end_in_one_line(said, models, args, part):
+    why, out = said(*models, **args)
+    assert part in why and why.startswith('mnist_kit_check: ') and '\n' not in why and out == ''
+
+
+def test_the_line_goes_where_errors_go():
+    status, out, err = told('model3', '--target', 99.4)
+    assert (status, out) == (1, '') and 'a fraction' in err and err.count('\n') == 1
 
 
 @pytest.mark.slow

@@ -101,6 +101,13 @@ def test_where_an_exception_is_raised_the_message_is_shown_and_no_rules_hint(nam
 def test_a_sound_network_without_batch_normalisation_lacks_nothing_else():
     findings = check_model(kinds.NoNorm, edition=EDITIONS['20k-20'])
     assert broken(findings) == ['batch_normalisation'], 'the budget is that of the edition'
+    assert '18,890 parameters' in findings_table(findings)
+
+
+def test_a_network_far_over_budget_need_not_learn_by_heart():
+    findings = check_model(kinds.FarOverBudget)
+    assert broken(findings) == ['budget'] and 'ten times the budget' in findings_table(findings)
+    assert [o.rule for o in findings if o.holds is None] == ['overfits_one_batch']
 
 
 class SameForAll(nn.Module):

@@ -44,9 +44,9 @@ def gone(pid, within=10):
     ids=['works', 'prints', 'leaves', 'loops', 'hogs', 'forks'],
 )
 def test_what_was_noted_is_kept_however_it_ended(code, ended, status, printed):
-    out = run_apart(code, dict(a=7), timeout=4, memory=256)
+    out = run_apart(code, dict(a=7), timeout=2 if 'while' in code else 20, memory=256)
     assert (out.notes, out.ended, out.status, out.printed) == ([dict(a=7)], ended, status, printed)
-    assert out.seconds < 8
+    assert out.seconds < 20
 
 
 def test_an_exception_is_printed_and_ends_it_early():
@@ -167,14 +167,11 @@ def test_it_ends_when_the_one_that_started_it_is_killed(kind, tmp_path):
     assert gone(pid)
 
 
-def interrupted():
-    os.kill(os.getpid(), signal.SIGINT)
-    return 'goes on'
-
-
 def test_ctrl_c_is_left_to_the_parent():
     with get_context('spawn').Pool(1, end_with_parent) as pool:
-        assert pool.apply_async(interrupted).get(60) == 'goes on'
+        pid = pool.apply(os.getpid)
+        os.kill(pid, signal.SIGINT)
+        assert pool.apply_async(os.getpid).get(60) == pid, 'it goes on'
 
 
 def test_it_knows_no_rules_and_does_not_wait_for_torch():
