@@ -217,7 +217,7 @@ def mnist_kit_check(
     seed:int=0,            # of the training
     device:str=None,       # to train on: cpu, cuda, cuda:1, mps; by default the fastest that is there
     jobs:int=1,            # submissions at a time
-    timeout:float=None,    # seconds for each; by default 60, exercises 300, with --train 3 times what the first epoch promises
+    timeout:float=None,    # seconds for each; by default 60, exercises 300, --train 3 times what its first epoch promises
     memory:int=None,       # MiB for each, beyond what PyTorch takes; by default 2048, and 8192 with --train
     json:str=None,         # file for all that was found, for machines
     csv:str=None,          # file for a table with a row for each model

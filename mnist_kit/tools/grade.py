@@ -236,7 +236,7 @@ def _of_folder(sub, expected):
 # %% ../../nbs/tools/grade.ipynb #e4decbd1
 def check_submission(
     what:str|Submission,    # see `split_name`
-    timeout:float|None=None, # seconds for all rules and the training; None: 60, 300 for exercises, see above for a training
+    timeout:float|None=None, # seconds for all of it; None: 60, for exercises 300, for a training see above
     memory:int=2048,        # MiB, beyond what PyTorch itself takes
     threads:int|None=None,  # of the CPU; None: PyTorch's choice
     gap:bool=False,         # is global average pooling asked for?
