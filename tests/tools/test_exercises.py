@@ -176,6 +176,7 @@ def test_the_command_prints_the_points_and_writes_them_into_the_tables(tmp_path)
     assert row['counts'].startswith('✓ Right') and row['Baseline'].startswith('✗')
 
 
+@pytest.mark.slow
 def test_a_class_hands_in_notebooks_and_networks_side_by_side(tmp_path):
     for name, answers in dict(ada=list(CHECKS), bob=[]).items():
         (tmp_path / name).mkdir()
@@ -188,6 +189,7 @@ def test_a_class_hands_in_notebooks_and_networks_side_by_side(tmp_path):
     assert told(tmp_path / 'ada')[0] == 0, 'all points, all rules'
 
 
+@pytest.mark.slow
 def test_an_endless_loop_leaves_the_points_before_it(tmp_path):
     path = handed_in(tmp_path / 'exercises.ipynb', ['counts'])
     cells = json.loads(path.read_text(encoding='utf-8'))['cells']
