@@ -282,7 +282,11 @@ def _of_exercises(sub, timeout, memory, threads, started):
     first = 'from mnist_kit.tools.exercises import judge_notebook; import mnist_kit.all'  # which the notebook imports
     out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory, started=started)
     r = _report(sub, out, _EXERCISES, memory, timeout)
-    return replace(r, findings=[replace(o, required=o.rule in _EXERCISES) for o in r.findings])
+    def of(o):
+        if o.rule not in _EXERCISES: return replace(o, required=False)
+        expected,_,hint = o.hint.partition('. ')  # as a `NotYet` says it
+        return replace(o, expected=expected or o.expected, hint=hint)
+    return replace(r, findings=[*map(of, r.findings)])
 
 # %% ../../nbs/tools/grade.ipynb #9ade0017
 def _expected(path, gap, run, edition, logits):
