@@ -85,25 +85,25 @@ def test_every_claim_has_its_verdict_in_the_key_learnings():
             assert claim.says in shown, claim
 
 
-@pytest.mark.parametrize('path', LESSONS[2:], **by_name)
+@pytest.mark.parametrize('path', LESSONS, **by_name)
 def test_a_lesson_begins_with_time_need_and_aim_and_ends_with_five_questions_and_folded_answers(path):
     text = sources(path, 'markdown')
     begin = '\n'.join(text[:3])
-    assert [
-        k for k in ('Time', 'What you need', 'What you will be able to do') if not re.search(rf'\*{k}:?\*', begin)
-    ] == []
-    questions, answers = text[-1].split('<details><summary>Answers</summary>')
-    for part in (questions, answers):
+    missing = [o for o in ('Time', 'What you need', 'What you will be able to do') if f'- *{o}:*' not in begin]
+    assert missing == []
+    end = re.split(r'^##+ (?:Five questions|Check yourself)$', '\n\n'.join(text), flags=re.M)[1]
+    questions, answers = end.split('<details><summary>Answers</summary>')
+    for part in (questions, answers.split('</details>')[0]):
         assert re.findall(r'^(\d)\. ', part, re.M) == list('12345')
 
 
-@pytest.mark.parametrize('path', LESSONS[2:], **by_name)
+@pytest.mark.parametrize('path', LESSONS, **by_name)
 def test_no_prose_cell_is_longer_than_a_reader_likes(path):
     shown = [re.sub(r'<details>.*</details>', '', o, flags=re.S) for o in sources(path, 'markdown')]
     assert max(len(o.split()) for o in shown) <= 120
 
 
-@pytest.mark.parametrize('path', LESSONS[2:], **by_name)
+@pytest.mark.parametrize('path', LESSONS, **by_name)
 def test_the_assignment_has_its_link_where_it_first_appears(path):
     text = '\n'.join(sources(path, 'markdown')[1:])
     assert text[text.lower().index('assignment') :].partition(']')[2].startswith('(https://github.com/')
