@@ -11,6 +11,9 @@ __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 
 from dataclasses import dataclass, replace
 from numbers import Number, Real
 
+from fastcore.basics import patch
+from fastcore.docments import docments
+
 from .core import *
 
 # %% ../nbs/01_spec.ipynb #7c8e893e
@@ -29,13 +32,13 @@ STD        = 0.3081  # their standard deviation
 class Recipe:
     "How a model is trained. Raises `InputError` for values that no training can use."
     epochs:int                     # passes over the training images
-    lr:float                       # learning rate while it is constant
-    lr_max:float|None = None       # peak of the one-cycle policy; None: constant `lr`
-    mom:float = 0.9                # momentum of SGD while it is constant
-    wd:float = 0.                  # weight decay: so much of each parameter is added to its gradient (PyTorch's way)
+    lr:float                       # learning rate, where it is constant
+    lr_max:float|None = None       # one-cycle: peak of the learning rate; None: it stays at `lr`
+    mom:float = 0.9                # momentum of SGD, where it is constant
+    wd:float = 0.                  # weight decay: this part of each parameter is added to its gradient
     bs:int = 128                   # images in a batch
-    max_rotate:float = 0.          # degrees; each training image is rotated by an angle uniform in ±max_rotate
-    max_translate:float = 0.       # fraction of the side; then shifted, per axis, uniform in ±max_translate
+    max_rotate:float = 0.          # degrees; each training image is rotated by an angle in ±max_rotate, uniform
+    max_translate:float = 0.       # fraction of the side; then it is shifted along each axis, in the same way
     pct_start:float = 0.3          # one-cycle: fraction of the batches in which the learning rate rises
     div:float = 25.                # one-cycle: it starts at lr_max/div
     div_final:float = 2.5e5        # one-cycle: it ends at lr_max/div_final
@@ -59,6 +62,14 @@ class Recipe:
                 v = getattr(self, k)
                 expect(ok(v), f'{k}={v!r}', expected)
                 if isinstance(v, Number): object.__setattr__(self, k, int(v) if is_whole(v) else float(v))  # as JSON has it
+
+# %% ../nbs/01_spec.ipynb #rec0001b
+@patch
+def _repr_markdown_(self:Recipe)->str:
+    unused = 'lr mom' if self.lr_max else 'lr_max pct_start div div_final moms'
+    said = {k: o for k,o in docments(Recipe).items() if k not in unused.split() and getattr(self, k, 0)}
+    rows = [f'| `{k}` | {str(getattr(self, k)).strip("()")} | {o} |' for k,o in said.items()]
+    return '\n'.join(['| field | value | what it is |', '|---|---|---|', *rows])
 
 # %% ../nbs/01_spec.ipynb #e0d2c579
 def recipe_with(

@@ -193,7 +193,7 @@ def test_the_readme_lists_every_notebook_and_its_links_to_colab_work():
     assert listed | {'nbs/index.ipynb', 'nbs/08_all.ipynb'} == {p.as_posix() for p in NOTEBOOKS} | {'nbs/08_all.ipynb'}
 
 
-@pytest.mark.parametrize('path', [*NOTEBOOKS, 'README.md', 'CONTRIBUTING.md'], ids=str)
+@pytest.mark.parametrize('path', [*NOTEBOOKS, 'README.md', 'TEACHING.md', 'CONTRIBUTING.md'], ids=str)
 def test_links_between_files_lead_somewhere(path):
     text = text_of(path) if str(path).endswith('.md') else '\n'.join(markdown_cells(path))
     # a link with a scheme leads elsewhere, except to this repository; index.ipynb is read as README.md, in the root

@@ -1,13 +1,16 @@
 "The lessons: one spine, one import, outputs of real runs on MNIST."
 
+import inspect
 import json
 import re
+import shlex
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, run_python
 from mnist_kit.evidence import CLAIMS, Study, verdicts
 from mnist_kit.spec import SPECS
+from mnist_kit.tools import cli
 
 LESSONS = sorted((ROOT / 'nbs' / 'lessons').glob('*.ipynb'))
 BY_MODEL = dict(zip(LESSONS, SPECS))  # the first three
@@ -80,3 +83,50 @@ def test_every_claim_has_its_verdict_in_the_key_learnings():
     for claim in CLAIMS:
         if claim.says in made:
             assert claim.says in shown, claim
+
+
+@pytest.mark.parametrize('path', LESSONS, **by_name)
+def test_a_lesson_begins_with_time_need_and_aim_and_ends_with_five_questions_and_folded_answers(path):
+    text = sources(path, 'markdown')
+    begin = '\n'.join(text[:3])
+    missing = [o for o in ('Time', 'What you need', 'What you will be able to do') if f'- *{o}:*' not in begin]
+    assert missing == []
+    end = re.split(r'^##+ (?:Five questions|Check yourself)$', '\n\n'.join(text), flags=re.M)[1]
+    questions, answers = end.split('<details><summary>Answers</summary>')
+    for part in (questions, answers.split('</details>')[0]):
+        assert re.findall(r'^(\d)\. ', part, re.M) == list('12345')
+
+
+@pytest.mark.parametrize('path', LESSONS, **by_name)
+def test_no_prose_cell_is_longer_than_a_reader_likes(path):
+    shown = [re.sub(r'<details>.*</details>', '', o, flags=re.S) for o in sources(path, 'markdown')]
+    assert max(len(o.split()) for o in shown) <= 120
+
+
+@pytest.mark.parametrize('path', LESSONS, **by_name)
+def test_the_assignment_has_its_link_where_it_first_appears(path):
+    text = '\n'.join(sources(path, 'markdown')[1:])
+    assert text[text.lower().index('assignment') :].partition(']')[2].startswith('(https://github.com/')
+
+
+# ---------------------------------------------------------------- for teachers
+
+TEACHING = (ROOT / 'TEACHING.md').read_text(encoding='utf-8')
+COMMANDS = [shlex.split(o) for o in re.findall(r'^\.venv/bin/(mnist_kit_.*)$', TEACHING, re.M)]
+
+
+@pytest.mark.parametrize('name, args', [(o[0], o[1:]) for o in COMMANDS])
+def test_the_commands_for_teachers_have_the_options_they_are_called_with(name, args):
+    options = {o.removeprefix('--') for o in args if o.startswith('--')}
+    assert options <= set(inspect.signature(inspect.unwrap(getattr(cli, name))).parameters)
+
+
+@pytest.mark.parametrize('path', LESSONS, **by_name)
+def test_a_lesson_becomes_slides_a_column_for_each_heading(path, tmp_path):
+    (command,) = re.findall(r'^\.venv/bin/jupyter (nbconvert .*) nbs/lessons/1_baseline\.ipynb$', TEACHING, re.M)
+    p = run_python(*['-m', *shlex.split(command), str(path), f'--FilesWriter.build_directory={tmp_path}'], cwd=ROOT)
+    assert p.returncode == 0, p.stderr
+    page = (tmp_path / f'{path.stem}.slides.html').read_text(encoding='utf-8')
+    columns = re.findall(r'<section><section>.*?</section></section>', page, re.S)
+    headings = [h for o in sources(path, 'markdown') for h in re.findall(r'^##? (.+)$', o, re.M)]
+    assert len(columns) == len(headings) and 'pip install' not in page and '#| ' not in page

@@ -193,14 +193,14 @@ def _verdict(reports):
     if len({o.what for o in reports})==1:
         for o in reports: print(*[f'\n{o.title}']*(n>1), findings_table(o.findings), sep='\n'*(n>1))
     else: print('', *rule_lines(reports), sep='\n')
-    print(f'\n{good} of {n} hold all required rules' if n>1 else
-          f"\n{reports[0].title}: {'all required rules hold' if good else 'not all required rules hold'}")
+    one = f'{reports[0].score} points' if reports[0].exercises else f'{"" if good else "not "}all required rules hold'
+    print(f'\n{good} of {n} hold all required rules' if n>1 else f'\n{reports[0].title}: {one}')
     return 0 if good==n else 1
 
 # %% ../../nbs/tools/cli.ipynb #baf0f6dc
 @call_parse
 def mnist_kit_check(
-    models:_several('student.py, student.ipynb, student.py:Net(0.05), a folder with a folder for each, or model1', '+'),
+    models:_several('student.py, student.py:Net(0.05), student.ipynb, 5_exercises.ipynb, a folder, or model1', '+'),
     name:str=None,         # of the class, for all that name none; by default each that takes images
     args:str=None,         # of the class, for all that need some, such as 0.05
     edition:str='mnist_kit', # of the assignment, whose numbers are asked for; see EDITIONS in mnist_kit.spec
@@ -217,7 +217,7 @@ def mnist_kit_check(
     seed:int=0,            # of the training
     device:str=None,       # to train on: cpu, cuda, cuda:1, mps; by default the fastest that is there
     jobs:int=1,            # submissions at a time
-    timeout:float=None,    # seconds for each; by default 60, and with --train three times what its first epoch promises
+    timeout:float=None,    # seconds for each; by default 60, exercises 300, --train 3 times what its first epoch promises
     memory:int=None,       # MiB for each, beyond what PyTorch takes; by default 2048, and 8192 with --train
     json:str=None,         # file for all that was found, for machines
     csv:str=None,          # file for a table with a row for each model

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NotYet', 'check_counts', 'check_baseline', 'check_regularised', 'check_augment', 'check_one_cycle', 'points_of',
-           'grade_notebook']
+           'grade_notebook', 'judge_notebook']
 
 # %% ../../nbs/tools/exercises.ipynb #8edc5d43
 import json, re, traceback
@@ -375,26 +375,53 @@ _CHECKS = dict(counts=check_counts, Baseline=check_baseline, Regularised=check_r
                one_cycle=check_one_cycle)  # what a student wrote, by its name in the lesson
 
 def points_of(
-    **answers # counts, Baseline, Regularised, augment and one_cycle; what is left out gets no point
-)->dict:      # by the same names: dict of passed (bool), points (1 or 0) and message
+    seen=None,  # called with a name and what came of it, one after the other
+    why:str='', # more about what is left out
+    **answers   # counts, Baseline, Regularised, augment and one_cycle; what is left out gets no point
+)->dict:        # by the same names: dict of passed (bool), points (1 or 0) and message
     "The points for what a student wrote."
-    found = {k: check(answers.get(k)) for k,check in _CHECKS.items()}
-    return {k: dict(passed=bool(o), points=int(bool(o)), message=str(o)) for k,o in found.items()}
+    found = {}
+    for k,check in _CHECKS.items():
+        o = check(answers[k]) if k in answers else NotYet(f'There is no {k}.{why}')
+        found[k] = dict(passed=bool(o), points=int(bool(o)), message=str(o))
+        if seen: seen(k, found[k])
+    return found
 
-def grade_notebook(
-    path:str|Path # of the lesson 5_exercises.ipynb, filled in
-)->dict:          # as `points_of` gives it
-    "The points of a notebook. Runs its code in this process. Raises `InputError` if it is not a notebook."
+# %% ../../nbs/tools/exercises.ipynb #ex170022
+def _code_of(path):
+    "The sources of the code cells of a notebook, up to the last check. Raises `InputError`."
     try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
                   if o['cell_type']=='code']
     except (OSError,ValueError,KeyError,TypeError) as e:
         raise InputError(f'{str(path)!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb') from e
-    last = max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))
-    space,stops = dict(__name__='__main__'),''
-    for o in cells[:last]:
+    return cells[:max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))]
+
+def grade_notebook(
+    path:str|Path, # of the lesson 5_exercises.ipynb, filled in
+    at=None,       # called with what is begun
+    seen=None      # see `points_of`
+)->dict:           # as `points_of` gives it
+    "The points of a notebook. Runs its code in this process. Raises `InputError` if it is not a notebook."
+    space,stops,at = dict(__name__='__main__'),'',at or str
+    at('the notebook')
+    for i,o in enumerate(_code_of(path), 1):
         if re.search(r'%%|#\|\s*slow|train_run\(|\.fit', o): continue  # cell magics, and what trains
+        at(f'code cell {i}')
         try: exec(re.sub(r'^(\s*)([%!]|check_\w+\().*', r'\1pass', o, flags=re.M), space)
-        except Exception as e: stops += f' A cell stops with {describe_error(e)}.'
-    points = points_of(**{k: space.get(k) for k in _CHECKS})
-    for k in set(_CHECKS)-set(space): points[k]['message'] = f'There is no {k}.{stops}'
-    return points
+        except (Exception,SystemExit) as e: stops += f' Code cell {i} stops with {describe_error(e)}.'
+    at('the checks')
+    return points_of(seen, stops, **{k: space[k] for k in _CHECKS if k in space})
+
+# %% ../../nbs/tools/exercises.ipynb #ex170024
+def judge_notebook(
+    note,                 # called with a dict: a thing that is begun ('at'), a finding, an error
+    path:str,             # of a notebook
+    threads:int|None=None # of the CPU; None: PyTorch's choice
+):
+    "What the process of a notebook that was handed in does."
+    if threads: torch.set_num_threads(threads)
+    def seen(k, o):
+        found,_,hint = o['message'].partition(': expected ')
+        note(dict(finding=dict(rule=k, holds=o['passed'], found=found, hint=hint)))
+    try: grade_notebook(path, lambda o: note(dict(at=o)), seen)
+    except InputError as e: note(dict(error=str(e)))

@@ -182,17 +182,21 @@ class Report:
     def title(self)->str:
         return self.what if ':' in self.what or self.model in ('', self.what) else f'{self.what}:{self.model}'
     @property
+    def exercises(self)->bool: return any(o.rule in _EXERCISES for o in self.findings)
+    @property
     def required(self)->list: return [o for o in self.findings if o.required]
     @property
     def holds(self)->bool: return all_hold(self.findings)
     @property
-    def score(self)->str: return f'{sum(bool(o.holds) for o in self.required)} of {len(self.required)}'
+    def points(self)->int: return sum(bool(o.holds) for o in self.required)
+    @property
+    def score(self)->str: return f'{self.points} of {len(self.required)}'
     @property
     def failed(self)->list: return [o.rule for o in self.required if o.holds is False]
     @property
     def unchecked(self)->int: return sum(o.holds is None for o in self.required)
     @property
-    def finished(self)->bool: return 'finishes' not in self.failed
+    def finished(self)->bool: return all(o.holds is not False for o in self.findings if o.rule=='finishes')
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0013
 class _Teller:
@@ -233,7 +237,7 @@ def _of_folder(sub, expected):
 # %% ../../nbs/tools/grade.ipynb #e4decbd1
 def check_submission(
     what:str|Submission,    # see `split_name`
-    timeout:float|None=None, # seconds, for all rules and the training; None: 60, and for a training, see above
+    timeout:float|None=None, # seconds for all of it; None: 60, for exercises 300, for a training see above
     memory:int=2048,        # MiB, beyond what PyTorch itself takes
     threads:int|None=None,  # of the CPU; None: PyTorch's choice
     gap:bool=False,         # is global average pooling asked for?
@@ -246,6 +250,7 @@ def check_submission(
 )->Report:
     "What the rules find on a submission, checked in a process of its own. Raises `InputError`."
     sub = split_name(what) if isinstance(what, str) else what
+    if _is_exercises(sub): return _of_exercises(sub, timeout or 300, memory, threads, started)
     if sub.path is None: gap = gap or 'gap' in [o.name for o in SPECS[sub.name].stages]
     expected = _expected(sub.path, gap, run or train or sub.path is None, edition, logits)
     if sub.path and Path(sub.path).is_dir(): return _of_folder(sub, expected)
@@ -260,6 +265,30 @@ def check_submission(
                     limit, memory, heard=tell, started=started, env=env)
     return _report(sub, out, expected, memory, tell and tell.limit or limit)
 
+# %% ../../nbs/tools/grade.ipynb #exgr0002
+_EXERCISES = {k: Finding(k, sentence, None, 'not checked', 'a right answer') for k,sentence in dict(
+    counts='1. The parameters of Model 1 are counted.', Baseline='2. Model 1 is written as a class.',
+    Regularised='3. A network has dropout and global average pooling.',
+    augment='4. A batch is turned and moved.', one_cycle='5. The learning rate follows one cycle.').items()}
+
+def _is_exercises(sub):
+    "Is it the notebook of the exercises, handed in? Two of its checks, called in a line of their own, say so."
+    if sub.name or not (sub.path or '').endswith('.ipynb') or not Path(sub.path).is_file(): return False
+    checks = rb'(?:"|\\n)(check_(?:counts|baseline|regularised|augment|one_cycle))\('
+    return len(set(re.findall(checks, Path(sub.path).read_bytes())))>1
+
+def _of_exercises(sub, timeout, memory, threads, started):
+    "The report on the notebook of the exercises."
+    args = dict(path=str(Path(sub.path).absolute()), threads=threads)
+    first = 'from mnist_kit.tools.exercises import judge_notebook; import mnist_kit.all'  # which the notebook imports
+    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory, started=started)
+    r = _report(sub, out, _EXERCISES, memory, timeout)
+    def of(o):
+        if o.rule not in _EXERCISES: return replace(o, required=False)
+        expected,_,hint = o.hint.partition('. ')  # as a `NotYet` says it
+        return replace(o, expected=expected or o.expected, hint=hint)
+    return replace(r, findings=[*map(of, r.findings)])
+
 # %% ../../nbs/tools/grade.ipynb #9ade0017
 def _expected(path, gap, run, edition, logits):
     "The findings that there will be, by their rules' names, before anything is checked."
@@ -270,7 +299,7 @@ def _expected(path, gap, run, edition, logits):
 def _report(sub, out, expected, memory, timeout):
     "The report on a submission whose process has ended."
     out = replace(out, notes=list(map(_clean, out.notes)))
-    loads = any(o.get('rule')=='loads' and o['changes']['holds'] for o in out.notes)
+    loads = 'loads' not in expected or any(o.get('rule')=='loads' and o['changes']['holds'] for o in out.notes)
     model = _last(out.notes, 'model') or sub.name or ''
     return Report(visible(sub.what), _fill(expected, out.notes)+_of_process(out, memory, timeout, loads),
                   round(out.seconds, 1), _last(out.notes, 'run'), out.printed, model, _last(out.notes, 'others', []))
@@ -350,7 +379,8 @@ def class_line(
     return f'{mark} {report.title}, {report.seconds:.0f} s: {_what_holds(report)}'
 
 def _what_holds(r):
-    return (f'{r.score} required rules' + (f"; not: {', '.join(r.failed).replace('_', ' ')}" if r.failed else '')
+    return (f'{r.score} {"points" if r.exercises else "required rules"}'
+            + (f"; not: {', '.join(r.failed).replace('_', ' ')}" if r.failed else '')
             + (f'; {r.unchecked} not checked' if r.unchecked else ''))
 
 def rule_lines(
@@ -371,10 +401,10 @@ def write_csv(
     names = list(dict.fromkeys(o.rule for r in reports for o in r.findings))
     text = io.StringIO()
     rows = csv.writer(text)
-    rows.writerow(['submission','model','holds','required_rules','failed','seconds','run',*names])
+    rows.writerow(['submission','model','holds','points','required_rules','failed','seconds','run',*names])
     for r in reports:
         found = {o.rule: f'{o.mark} {o.found}' for o in r.findings}
-        cells = [r.what, r.model, 'yes' if r.holds else 'no', r.score, ' '.join(r.failed), r.seconds, r.run,
+        cells = [r.what, r.model, 'yes' if r.holds else 'no', r.points, r.score, ' '.join(r.failed), r.seconds, r.run,
                  *(found.get(k, '') for k in names)]
         rows.writerow([f"'{o}" if str(o).startswith(tuple('=+-@')) else o for o in cells])  # no formulas
     write_atomic(path, text.getvalue().encode(errors='backslashreplace'))

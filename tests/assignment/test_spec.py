@@ -164,3 +164,22 @@ def test_an_edition_that_nothing_can_meet_is_refused_in_one_line(field, value):
 def test_an_unknown_edition_is_refused_with_the_names_of_the_known_ones():
     with pytest.raises(InputError, match="edition '9k': expected one of mnist_kit, 8k-15, 10k-15, 20k-20, 25k-20"):
         edition_for('9k')
+
+
+@pytest.mark.parametrize(
+    'spec, used',
+    [
+        (MODEL1, ['epochs', 'lr', 'mom', 'bs']),
+        (
+            MODEL3,
+            ['epochs', 'lr_max', 'wd', 'bs', 'max_rotate', 'max_translate', 'pct_start', 'div', 'div_final', 'moms'],
+        ),
+    ],
+    ids=['constant', 'one-cycle'],
+)
+def test_a_recipe_shows_what_it_uses_and_its_repr_makes_it_again(spec, used):
+    header, line, *rows = spec.recipe._repr_markdown_().splitlines()
+    cells = [[c.strip(' `') for c in row.strip('|').split('|')] for row in rows]
+    assert [c[0] for c in cells] == used and all(len(c) == 3 and c[2] for c in cells)
+    assert cells[0][1] == '20' and line == '|---|---|---|'
+    assert eval(repr(spec.recipe), dict(Recipe=Recipe)) == spec.recipe

@@ -1,13 +1,15 @@
 "The exercises: a right answer passes, a blank and a wrong one get a line that says what to look at."
 
+import csv
 import inspect
 import json
 import math
 import re
+import subprocess
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, command
 from exercises import solutions
 from exercises.wrong import WRONG
 from torch import nn
@@ -15,7 +17,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from mnist_kit.core import InputError
 from mnist_kit.models import MODELS
-from mnist_kit.tools import exercises
+from mnist_kit.tools import exercises, grade
 from mnist_kit.tools.exercises import NotYet
 from mnist_kit.tools.rules import seven_segment_digits
 
@@ -130,7 +132,11 @@ def test_an_answer_that_is_not_there_is_said_to_be_missing_and_why(tmp_path):
     path = handed_in(tmp_path / 'handed_in.ipynb', [])
     path.write_text(path.read_text(encoding='utf-8').replace('counts = dict(', 'counts = dict)'), encoding='utf-8')
     message = exercises.grade_notebook(path)['counts']['message']
-    assert message.startswith('There is no counts. ') and 'ZeroDivisionError' in message and 'SyntaxError' in message
+    assert (
+        message.startswith('There is no counts. Code cell ')
+        and 'ZeroDivisionError' in message
+        and 'SyntaxError' in message
+    )
 
 
 @pytest.mark.parametrize('content', [None, '', '[]', '{"cells": [{}]}'])
@@ -139,6 +145,83 @@ def test_what_is_not_a_notebook_is_told_in_one_line(tmp_path, content):
         (tmp_path / 'x.ipynb').write_text(content)
     with pytest.raises(InputError, match='expected a notebook'):
         exercises.grade_notebook(tmp_path / 'x.ipynb')
+
+
+# ---------------------------------------------------------------- handed in, and graded by command
+
+ENDLESS = """
+class Baseline(nn.Module):
+    def __init__(self):
+        while True: pass
+"""
+
+
+def told(*args):
+    "Exit status and output of the command."
+    p = subprocess.run(command('mnist_kit_check', *args), capture_output=True, text=True, timeout=900)
+    return p.returncode, p.stdout + p.stderr
+
+
+def test_the_command_prints_the_points_and_writes_them_into_the_tables(tmp_path):
+    path = handed_in(tmp_path / 'exercises.ipynb', ['counts', 'augment'])
+    status, out = told(path, '--json', tmp_path / 'o.json', '--csv', tmp_path / 'o.csv')
+    assert status == 1 and out.rstrip().endswith('exercises.ipynb: 2 of 5 points'), out
+    assert 'counts: Right: 7,108 parameters' in out and 'one cycle: at pos=0, nothing is returned' in out
+    assert 'Traceback' not in out and '; expected: a learning rate\n    Does each way' in out, 'the hint is told'
+    (o,) = json.loads((tmp_path / 'o.json').read_text(encoding='utf-8'))['submissions']
+    points = {f['rule']: f['holds'] for f in o['findings'] if f['required']}
+    assert points == dict(counts=True, Baseline=False, Regularised=False, augment=True, one_cycle=False)
+    (row,) = csv.DictReader((tmp_path / 'o.csv').open(newline='', encoding='utf-8'))
+    assert (row['points'], row['required_rules'], row['failed']) == ('2', '2 of 5', 'Baseline Regularised one_cycle')
+    assert row['counts'].startswith('✓ Right') and row['Baseline'].startswith('✗')
+
+
+@pytest.mark.slow
+def test_a_class_hands_in_notebooks_and_networks_side_by_side(tmp_path):
+    for name, answers in dict(ada=list(CHECKS), bob=[]).items():
+        (tmp_path / name).mkdir()
+        handed_in(tmp_path / name / '5_exercises.ipynb', answers)
+    imports = 'import torch\nimport torch.nn.functional as F\nfrom torch import nn\n'
+    (tmp_path / 'ada' / 'student.py').write_text(imports + inspect.getsource(solutions.Regularised))
+    status, out = told(tmp_path)
+    assert status == 1 and '✓ ada/5_exercises.ipynb, ' in out and ': 5 of 5 points' in out, out
+    assert '✗ bob, ' in out and ': 0 of 5 points; not: counts' in out and '✓ ada/student.py:Regularised, ' in out
+    assert told(tmp_path / 'ada')[0] == 0, 'all points, all rules'
+
+
+@pytest.mark.slow
+def test_an_endless_loop_leaves_the_points_before_it(tmp_path):
+    path = handed_in(tmp_path / 'exercises.ipynb', ['counts'])
+    cells = json.loads(path.read_text(encoding='utf-8'))['cells']
+    next(o for o in cells if 'class Baseline' in o['source'])['source'] = ENDLESS
+    path.write_text(json.dumps(dict(cells=cells)), encoding='utf-8')
+    report = grade.check_submission(str(path), timeout=15, threads=1)
+    assert [o.holds for o in report.required] == [True, None, None, None, None] and not report.finished
+    assert 'stopped after 15 s, at the checks' in next(o.found for o in report.findings if o.rule == 'finishes')
+    assert grade.class_line(report).endswith('1 of 5 points; 4 not checked')
+
+
+def test_exercises_run_in_the_sandbox_with_five_minutes_where_none_are_named(tmp_path, monkeypatch):
+    given = []
+
+    def apart(code, args, first, timeout, memory, **how):
+        given.append((timeout, memory))
+        return grade.Outcome([], 'whole', 0, 0, 1.0)
+
+    monkeypatch.setattr(grade, 'run_apart', apart)
+    path = str(handed_in(tmp_path / 'exercises.ipynb', []))
+    for timeout in (None, 7):
+        grade.check_submission(path, timeout=timeout)
+    assert given == [(300, 2048), (7, 2048)]
+    assert list(grade._EXERCISES) == list(CHECKS), 'a row for each check'
+
+
+def test_only_a_notebook_with_the_checks_in_it_is_taken_for_the_exercises(tmp_path):
+    there = handed_in(tmp_path / 'exercises.ipynb', [])
+    other = tmp_path / 'net.ipynb'
+    other.write_text(json.dumps(dict(cells=[dict(cell_type='code', source='check_counts(counts)')])))
+    ours = [grade._is_exercises(grade.split_name(str(o))) for o in (there, other, f'{there}:Regularised', 'model1')]
+    assert ours == [True, False, False, False]
 
 
 # ---------------------------------------------------------------- the checks

@@ -1,6 +1,7 @@
 "The pictures: what is drawn, and for whom there is a place."
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
@@ -9,6 +10,7 @@ from made_runs import put, record, refused
 from mnist_kit.evidence import VERDICTS, Study, reported_curves, verdicts
 from mnist_kit.models import MODELS
 from mnist_kit.spec import SPECS
+from mnist_kit.tools.plots import plot_answer, plot_fields, plot_histograms, plot_kernel, plot_maps
 from mnist_kit.tools.plots import plot_claims, plot_features, plot_schedule, plot_seeds, plot_story, plot_variants
 from mnist_kit.tools.plots import results_table, target_table, verdict_table
 
@@ -56,6 +58,55 @@ def test_seeds_are_drawn_beside_the_reported_run_of_their_model(study, name):
     assert len(loss.lines) == 2 * 2 + 1 and len(accuracy.lines) == 2 * 2 + 2
 
 
+def test_a_kernel_on_an_image_shows_its_pixels_the_products_and_their_sum():
+    image, kernel = torch.arange(20.0).reshape(4, 5), torch.tensor([[1.0, -1.0], [0.0, 0.5]])
+    plot_kernel(image, kernel, row=2, col=1)
+    whole, pixels, numbers, sums, products, total = plt.gcf().axes
+    written = [[o.get_text() for o in ax.texts] for ax in (pixels, numbers, products, total)]
+    below = ['11.0', '12.0', '16.0', '17.0']
+    assert written == [below, ['1.0', '-1.0', '0.0', '0.5'], ['11.0', '-12.0', '0.0', '8.5'], ['7.5']]
+    assert sums.images[0].get_array().shape == (3, 4) and sums.images[0].get_array()[2, 1] == 7.5
+    assert whole.patches[0].get_xy() == (0.5, 1.5) and whole.patches[0].get_width() == 2, 'the edges of the pixels'
+    refused(lambda: plot_kernel(image, kernel, row=3, col=0), 'row=3', 'rows from 0 to 2', 'columns from 0 to 3')
+
+
+def test_receptive_fields_are_squares_of_their_size_and_each_size_is_drawn_once():
+    plot_fields(torch.rand(28, 28), pd.Series(dict(conv=3, pool=4, relu=4, whole=28)))
+    squares = [(o.get_label(), o.get_xy(), o.get_width()) for o in plt.gca().patches]
+    assert squares == [
+        ('conv: 3×3', (11.5, 11.5), 3),
+        ('pool: 4×4', (11.5, 11.5), 4),
+        ('whole: 28×28', (-0.5, -0.5), 28),
+    ]
+
+
+def test_maps_in_rows_have_one_scale():
+    plot_maps({'small': torch.rand(3, 5, 5), 'large': 9 * torch.ones(3, 5, 5) - torch.eye(5)}, titles='abc')
+    axs = plt.gcf().axes[:6]
+    assert {ax.images[0].norm.vmax for ax in axs} == {9} and len({ax.images[0].norm.vmin for ax in axs}) == 1
+    assert [ax.get_ylabel() for ax in axs[::3]] == ['small', 'large'] and [ax.get_title() for ax in axs[:3]] == [*'abc']
+
+
+def test_histograms_have_a_panel_for_each_channel_and_all_of_its_values():
+    narrow, wide = torch.randn(50, 3, 4, 4), 5 * torch.randn(50, 3, 4, 4)
+    plot_histograms({'narrow': narrow, 'wide': wide})
+    panels = [ax for ax in plt.gcf().axes if ax.patches]
+    assert len(panels) == 3 and {ax.get_xlim() for ax in panels} == {panels[0].get_xlim()}
+    for ax in panels:
+        first, second = ax.containers
+        assert max(o.get_height() for o in first) > 3 * max(o.get_height() for o in second)
+        assert sum(o.get_height() * o.get_width() for o in first) == pytest.approx(1), 'a density'
+
+
+def test_an_answer_has_a_bar_for_each_log_probability_and_says_the_probability():
+    log_probs = torch.tensor([0.5, 0.25, 0.125, 0.0625, *[0.0625 / 6] * 6]).log()
+    plot_answer(torch.rand(28, 28), log_probs)
+    ax = plt.gcf().axes[1]
+    assert [o.get_width() for o in ax.patches] == pytest.approx(log_probs.tolist())
+    assert [o.get_text().strip() for o in ax.texts][:4] == ['50.0%', '25.0%', '12.5%', '6.2%']
+    assert [o.get_facecolor() == ax.patches[0].get_facecolor() for o in ax.patches] == [True] + [False] * 9
+
+
 @pytest.mark.parametrize('name', SPECS)
 def test_feature_maps_have_a_row_for_each_stage_with_a_picture_and_leave_the_model_as_it_was(name):
     model = MODELS[name]().train()
@@ -98,6 +149,13 @@ def test_the_tables_show_themselves_as_markdown(judged):
     better = rows(verdict_table(judged, 'one-cycle'))[2]
     assert (better[1], better[-1]) == ('**supported**', 'not resolved')
     assert 'mnist_kit_study' in verdict_table(judged, 'balance')._repr_markdown_()
+
+
+def test_a_lessons_tables_have_four_columns(judged):
+    _, _, one, two = rows(results_table(judged, short=True))
+    assert one == ['1: Baseline CNN', '99.06 %', '**98.00 ± 0.00 %**', '2'] and two[2:] == ['**99.00 %**', '1']
+    short, whole = (rows(verdict_table(judged, 'Model 1 overfits', checks=o)) for o in (False, True))
+    assert short == [o[:4] for o in whole]
 
 
 def test_the_target_table_counts_the_runs_that_meet_it_and_those_that_failed(tmp_path):
