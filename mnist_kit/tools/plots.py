@@ -27,8 +27,10 @@ from ..evidence import *
 def _numbers(ax, values, cmap, limit):
     "A small grid with its numbers written into it."
     ax.imshow(values, cmap=cmap, vmin=-limit, vmax=limit)
-    for (y,x),o in zip(torch.cartesian_prod(*map(torch.arange, values.shape)).tolist(), values.flatten().tolist()):
-        ax.text(x, y, f'{o:.1f}', ha='center', va='center', fontsize=9)
+    for y,row in enumerate(values.tolist()):
+        for x,o in enumerate(row):
+            ax.text(x, y, f'{round(o, 1)+0:.1f}', ha='center', va='center', fontsize=9,  # +0: no -0.0
+                    color='w' if abs(o)>0.7*limit else 'k')
 
 def plot_kernel(
     image:torch.Tensor,  # (h, w), from 0 to 1
@@ -73,14 +75,14 @@ def plot_maps(
     rows:dict, # name of a row: its maps, (channels, h, w), the same number in each row
     titles=()  # one for each column
 ):
-    "Maps in rows, all on one scale."
+    "Maps in rows, all on one scale: orange is above zero, purple below."
     maps = [o.detach().cpu() for o in rows.values()]
-    lo,hi = min(o.min() for o in maps),max(o.max() for o in maps)
+    limit = max(o.abs().max() for o in maps)
     fig,axs = plt.subplots(len(maps), len(maps[0]), figsize=(7.2,0.4+len(maps)*min(7/len(maps[0]),1.7)),
                            squeeze=False, layout='constrained')
     for name,channels,row in zip(rows, maps, axs):
         for ax,o in zip(row, channels):
-            shown = ax.imshow(o, cmap='gray', vmin=lo, vmax=hi)
+            shown = ax.imshow(o, cmap='PuOr_r', vmin=-limit, vmax=limit)
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(name, fontsize=9)
     for ax,o in zip(axs[0], titles): ax.set_title(o, fontsize=9)

@@ -59,7 +59,7 @@ def test_seeds_are_drawn_beside_the_reported_run_of_their_model(study, name):
 
 
 def test_a_kernel_on_an_image_shows_its_pixels_the_products_and_their_sum():
-    image, kernel = torch.arange(20.0).reshape(4, 5), torch.tensor([[1.0, -1.0], [0.0, 0.5]])
+    image, kernel = torch.arange(20.0).reshape(4, 5), torch.tensor([[1.0, -1.0], [-0.0, 0.5]])
     plot_kernel(image, kernel, row=2, col=1)
     whole, pixels, numbers, sums, products, total = plt.gcf().axes
     written = [[o.get_text() for o in ax.texts] for ax in (pixels, numbers, products, total)]
@@ -81,9 +81,9 @@ def test_receptive_fields_are_squares_of_their_size_and_each_size_is_drawn_once(
 
 
 def test_maps_in_rows_have_one_scale():
-    plot_maps({'small': torch.rand(3, 5, 5), 'large': 9 * torch.ones(3, 5, 5) - torch.eye(5)}, titles='abc')
+    plot_maps({'small': torch.rand(3, 5, 5), 'large': -9 * torch.eye(5).expand(3, 5, 5)}, titles='abc')
     axs = plt.gcf().axes[:6]
-    assert {ax.images[0].norm.vmax for ax in axs} == {9} and len({ax.images[0].norm.vmin for ax in axs}) == 1
+    assert {(ax.images[0].norm.vmin, ax.images[0].norm.vmax) for ax in axs} == {(-9, 9)}, 'zero has its own colour'
     assert [ax.get_ylabel() for ax in axs[::3]] == ['small', 'large'] and [ax.get_title() for ax in axs[:3]] == [*'abc']
 
 
