@@ -218,7 +218,7 @@ class Study:
     def __init__(self,
         folder:str|Path|None=None # of the study; None: the runs that come with this kit
     ):
-        self.folder = RECORDS if folder is None else Path(os.path.expanduser(folder))
+        self.folder = RECORDS if folder is None else as_path(folder)
         found = _read_runs(self.folder)
         self.runs = sorted((o for o in found if o.status=='finished'), key=lambda o: (base_model(o), o.variant, o.seed))
         self.others = [o for o in found if o.status!='finished']

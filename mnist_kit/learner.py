@@ -92,7 +92,7 @@ def make_model(
     if isinstance(model, str): model = MODELS[spec_for(model).name]
     if isinstance(model, type) and issubclass(model, nn.Module):
         try: return model(**options)
-        except TypeError as e:
+        except (TypeError, ValueError) as e:
             raise InputError(f'class {model.__name__} ({e}): expected one that needs no arguments but its options; '
                              'or give an instance of it') from e
     expect(isinstance(model, nn.Module), f'{model!r} as a model',

@@ -422,7 +422,7 @@ def train_run(
     Raises `InputError`, before anything is written, for what cannot be used; `TrainingError` if the loss diverges."""
     if out is not None:
         expect(str(out), "out=''", 'a name for the folder')
-        expect_free(out := Path(os.path.expanduser(out)), RUN_FILES)
+        expect_free(out := as_path(out), RUN_FILES)
     learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed, options=options)
     if prepare: prepare(learn)
     run = _new_run(learn, name_of(learn.model), seed, holdout, variant=variant, options=options or {},
@@ -443,7 +443,7 @@ def resume_run(
     prepare=None     # see `train_run`
 )->Path:             # the folder
     "Go on with a run after its last whole epoch. Raises `InputError` if there is nothing to go on with, or no need to."
-    folder = Path(os.path.expanduser(folder))
+    folder = as_path(folder)
     with alone_in(folder, 'run folder'):
         run = read_run(folder)
         expect(run.status!='finished', f'a run that is finished in {str(folder)!r}', 'one that was stopped')

@@ -37,7 +37,7 @@ def find_mnist(
     folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
 )->dict:             # the path of each of the four files
     "The four files of MNIST in `folder`. Raises `InputError` if one is missing."
-    folder = Path(os.path.expanduser(folder))
+    folder = as_path(folder)
     def find(name):
         names = [o+ext for o in (name, name.replace('-idx', '.idx')) for ext in ('','.gz')]
         places = (folder/sub/o for sub in ('','raw','MNIST/raw') for n in names for o in (n, *(f'{n}/{k}' for k in names)))

@@ -155,7 +155,7 @@ def run_study(
 )->Study|None:                # None: interrupted before the first run was finished
     """Train the runs that are missing, and give back the study. Ctrl-C stops it; calling it again goes on.
     Raises `InputError`, before anything is trained, for what cannot be used; `TrainingError` if a process dies."""
-    jobs,folder = plan(*names, seeds=seeds),Path(os.path.expanduser(folder)).absolute()
+    jobs,folder = plan(*names, seeds=seeds),as_path(folder).absolute()
     for k,v in dict(processes=processes, epochs=epochs).items():
         expect(v is None or is_whole(v, 1), f'{k}={v!r}', 'a whole number, at least 1')
     cores = available_cores()
