@@ -237,7 +237,7 @@ def _pick(module, name, args, root, part):
     nets,unmade = _networks(classes, args)
     if unmade and not (nets or part): return classes[unmade[-1]],[],''  # to hear why; parts come before what has them
     if not nets: raise LoadError(f'{there}: none of them takes images{nothing}', hint)
-    word = f'; {", ".join(unmade)} cannot be made without arguments' if unmade else ''
+    word = f'; {", ".join(unmade)} cannot be made' if unmade else ''
     return classes[nets[0]],nets[1:],word
 
 # %% ../../nbs/tools/submission.ipynb #484c3e41
