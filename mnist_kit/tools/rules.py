@@ -391,15 +391,15 @@ def receptive_field(model, x, y, edition):
     with torch.no_grad():
         for p in model.parameters(): p.add_(0.01*torch.randn_like(p))  # a layer may start at zero
     x = x[:8]
-    before,sides = _outputs(model, x),[]
-    for dim in (2,3):
-        seen = []
-        for i in range(IMAGE_SIZE):
-            other = x.clone()
-            other.select(dim, i).neg_().add_((1-2*MEAN)/STD)  # this row or column in negative
-            if not (_outputs(model, other)==before).all(): seen.append(i)
-        if not seen: return False,'none of the pixels'
-        sides.append(seen[-1]-seen[0]+1)
+    before,lines,sides = _outputs(model, x),range(IMAGE_SIZE),[]
+    def matters(dim, i):
+        other = x.clone()
+        other.select(dim, i).neg_().add_((1-2*MEAN)/STD)  # this row or column in negative
+        return not (_outputs(model, other)==before).all()
+    for dim in (2,3):  # from outside: the first and the last that matters
+        first = next((i for i in lines if matters(dim, i)), None)
+        if first is None: return False,'none of the pixels'
+        sides.append(next(i for i in reversed(lines) if matters(dim, i))-first+1)
     h,w = sides
     return min(h,w)>=DIGIT_SIZE,f'{h}×{w} pixels'
 

@@ -38,6 +38,8 @@ _HINTS = (  # what the description of an error holds, and what to do
      'the model there where you train it.'),
     ('ownload|ataset|URLError|HTTPError|FileNotFound|ConnectionError|gaierror', 'It reads or fetches data while it is '
      'imported: put that below if __name__ == "__main__":'),
+    ("NameError: name '(torch|nn|F)'", 'Its first lines are missing: import torch, then import torch.nn as nn, then import '
+     'torch.nn.functional as F. The check goes on with them.'),
     ('get_ipython|SyntaxError', 'Python cannot read that line; lines with !, % or get_ipython() belong to a notebook.'),
     ('', 'The file is imported before anything else: it must run from top to bottom without an error, without data and '
      'without training; put training below if __name__ == "__main__":'))
@@ -152,6 +154,8 @@ def _import(module, path, patience):
         exec(compile(Path(path).read_bytes(), path, 'exec'), vars(module))
     print(end=' '*min(printed.n, 2*PAGE))
 
+_FIRST_LINES = dict(torch=torch, nn=nn, F=nn.functional)  # that stayed behind in a notebook when a class was copied
+
 # %% ../../nbs/tools/submission.ipynb #5b310026
 def load_file(
     path:str,           # of a Python file or a notebook
@@ -178,7 +182,9 @@ def load_file(
             try: _import(module, path, patience)
             except BaseException as e:
                 memory_or(e)
-                failed = [(e,''), *_take(module := empty(), path, patience)]
+                module = empty()
+                if isinstance(e, NameError) and e.name in _FIRST_LINES: vars(module).update(_FIRST_LINES)
+                failed = [(e,''), *_take(module, path, patience)]
     finally: sys.meta_path.remove(others)
     names = [k for k,v in sys.modules.items() if isinstance(v, _StandIn) and k.isidentifier()]
     return module,failed,[k for k in names if k not in ('google','IPython','ipywidgets')]  # those belong to notebooks
@@ -229,8 +235,9 @@ def _pick(module, name, args, root, part):
     if not classes: raise LoadError(there, hint)
     if len(classes)==1 and not part: return *classes.values(),[],''
     nets,unmade = _networks(classes, args)
+    if unmade and not (nets or part): return classes[unmade[-1]],[],''  # to hear why; parts come before what has them
     if not nets: raise LoadError(f'{there}: none of them takes images{nothing}', hint)
-    word = f'; {", ".join(unmade)} cannot be made without arguments' if unmade else ''
+    word = f'; {", ".join(unmade)} cannot be made' if unmade else ''
     return classes[nets[0]],nets[1:],word
 
 # %% ../../nbs/tools/submission.ipynb #484c3e41

@@ -195,6 +195,12 @@ while True:
     'jon/report.md': 'It is nearly done.\n',
     # a layer from a module that nobody has
     'kim/model.py': TORCH + 'from layers_of_kim import GhostNorm\n' + changed(('GhostNorm(8)', 'nn.BatchNorm2d(8)')),
+    # several classes, and none that can be made
+    'nia/model.py': TORCH
+    + '\n\nclass Block(nn.Sequential):\n    def __init__(self, nf):\n        super().__init__(nn.BatchNorm2d(nf), nn.ReLU())\n'
+    + changed(('super(Model, self)', 'super()'), ('Block(8)', 'nn.BatchNorm2d(8),\n            nn.ReLU()')),
+    # a class without the imports that it needs
+    'ola/model.py': '# ruff: noqa\ndrop = 0.0\n' + changed(('nn.Dropout(drop)', 'nn.Dropout(0.0)')),
     # raw scores
     'lea/model.py': 'import torch.nn as nn\n' + changed(('return x', 'return F.log_softmax(x, dim=1)')),
     # for another edition
