@@ -25,7 +25,7 @@ class ByHeadings(Preprocessor):
 
 c = get_config()  # noqa: F821, given by nbconvert
 c.NbConvertApp.export_format = 'slides'
-c.FilesWriter.build_directory = 'slides'
+c.FilesWriter.build_directory = 'nbs/slides'  # from where pictures in ../images are found
 c.SlidesExporter.preprocessors = [ByHeadings]
 c.SlidesExporter.exclude_input_prompt = c.SlidesExporter.exclude_output_prompt = True
 c.SlidesExporter.reveal_width = '1100'  # pixels; the slide grows with the screen
