@@ -40,6 +40,23 @@ def test_every_lesson_has_the_same_spine(path):
     assert headings == ['Target', 'Architecture', 'Training configuration', 'Results', 'Analysis', 'Try it']
 
 
+@pytest.mark.parametrize('path', LESSONS[:2], **by_name)
+def test_a_lesson_begins_with_what_it_takes_and_ends_with_five_questions_and_their_answers(path):
+    first, *_, questions, answers = sources(path, 'markdown')
+    lines = re.findall(r'^- \*(.+?):\*', first, re.M)
+    assert lines == ['Time', 'What you need', 'What you will be able to do']
+    assert re.findall(r'^(\d)\. ', questions, re.M) == re.findall(r'^(\d)\. ', answers, re.M) == [*'12345']
+    assert answers.startswith('<details><summary>')
+
+
+@pytest.mark.parametrize('path', LESSONS[:2], **by_name)
+def test_a_cell_of_prose_can_be_read_in_one_breath(path):
+    words = {
+        o.split('\n')[0]: len(re.findall(r'\w+', re.sub(r'\(\S+?\)|`.*?`', '', o))) for o in sources(path, 'markdown')
+    }
+    assert {k: n for k, n in words.items() if n > 130} == {}
+
+
 @pytest.mark.parametrize('path', LESSONS, **by_name)
 def test_a_lesson_opens_with_one_import_and_has_no_other(path):
     code = sources(path, 'code')
