@@ -86,6 +86,7 @@ class TrainingChecks(Callback):
 # %% ../nbs/05_learner.ipynb #0129c914
 def make_model(
     model:str|type|nn.Module, # 'model1', 'model2' or 'model3', a class without required arguments, or a module
+    /,                        # a record may name an option as it likes
     **options                 # arguments of the class, such as `dropout=0.`
 )->nn.Module:
     "The module that is meant. Raises `InputError` for anything else."
