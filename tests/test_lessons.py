@@ -42,7 +42,7 @@ def test_every_lesson_has_the_same_spine(path):
 
 @pytest.mark.parametrize('path', LESSONS[:2], **by_name)
 def test_a_lesson_begins_with_what_it_takes_and_ends_with_five_questions_and_their_answers(path):
-    first, *_, questions, answers = sources(path, 'markdown')
+    _, first, *_, questions, answers = sources(path, 'markdown')
     lines = re.findall(r'^- \*(.+?):\*', first, re.M)
     assert lines == ['Time', 'What you need', 'What you will be able to do']
     assert re.findall(r'^(\d)\. ', questions, re.M) == re.findall(r'^(\d)\. ', answers, re.M) == [*'12345']
