@@ -1,8 +1,11 @@
 "Short real trainings on MNIST, all 60,000 images: accuracies that a broken pipeline would not reach."
 
+import pytest
 from conftest import quiet
 from mnist_kit.learner import learner_for
 from mnist_kit.runs import EpochRows
+
+pytestmark = pytest.mark.slow
 
 
 def after_one_epoch(name):

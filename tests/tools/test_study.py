@@ -288,7 +288,6 @@ interrupted = 130, 'the same command goes on'
     [
         (Stop('SIGINT', 'all'), *interrupted),
         (Stop('SIGTERM', 'parent'), *interrupted),
-        (Stop('SIGTERM', 'all'), *interrupted),
         (Stop('SIGKILL', 'one'), 1, 'a process of the study was killed after 0 of 3 runs'),
         (Stop('SIGKILL', 'parent'), -9, ''),
     ],
