@@ -95,7 +95,7 @@ def plot_histograms(
     "How the values of each channel are spread, a panel for each, a colour for each state."
     parts = {k: v.detach().cpu().transpose(0,1).flatten(1) for k,v in parts.items()}  # (channels, values)
     every = torch.cat([o.flatten() for o in parts.values()])
-    ends = [every.kthvalue(1+int(p*(len(every)-1))).values.item() for p in (0.002,0.998)]
+    ends = pd.Series(every.numpy()).quantile([0.002,0.998]).tolist()
     channels = len(next(iter(parts.values())))
     fig,axs = plt.subplots(-(-channels//2), min(channels,2), figsize=(6.4,0.5+1.5*-(-channels//2)), sharex=True,
                            squeeze=False, layout='constrained')
