@@ -6,7 +6,7 @@
 __all__ = ['end_with_parent', 'end_session', 'Outcome', 'run_apart']
 
 # %% ../../nbs/tools/sandbox.ipynb #f72a5bfc
-import ctypes, io, json, os, signal, site, subprocess, sys, tempfile, threading, time, traceback
+import ast, ctypes, io, json, os, select, signal, site, socket, subprocess, sys, tempfile, threading, time, traceback
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -79,40 +79,40 @@ def _end_below(
             except OSError: pass
         time.sleep(0.01)
 
-def _stand_between():
-    "On Linux: a copy of this process goes on. This one waits for it, ends what it has started, and ends as it did."
-    if sys.platform!='linux': return
+def _stand_between(
+    ended:int # a file descriptor, for the status with which the copy ends
+):
+    "A copy of this process goes on. This one waits for it, and ends what it has started."
     above = os.getppid()
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     worker,status = os.fork(),None
-    if not worker: return
+    if not worker: return os.close(ended)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while status is None and os.getppid()==above:
-        pid,ended = os.waitpid(worker, os.WNOHANG)
-        if pid: status = os.waitstatus_to_exitcode(ended)
+        pid,found = os.waitpid(worker, os.WNOHANG)
+        if pid: status = os.waitstatus_to_exitcode(found)
         else: time.sleep(0.02)
     _end_below(os.getpid())
-    if status is not None and status>=0: os._exit(status)
-    os.kill(os.getpid(), signal.SIGKILL)
+    if status is not None: os.write(ended, str(status).encode())
+    os._exit(0)
+
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0010
 def _run_child(
-    code:str,     # to run with limits; it may call `note` with a dict, and finds what it is given as `args`
-    args:object,
-    first:str,    # to run before the limits are set: imports
-    notes:str,    # path of the file of notes
-    memory:int    # see `_limit_memory`
+    folder:Path # with a request, see `_start`
 ):
     "What the process of `run_apart` does."
-    _stand_between()
     end_with_parent()
-    note,status = _Notes(notes),0
-    names = dict(note=note, args=args)
-    exec(first, names)
+    request = folder/'request'
+    o = ast.literal_eval(request.read_text(encoding='utf-8'))
+    request.unlink()
+    note,status = _Notes(folder/'notes.jsonl'),0
+    names = dict(note=note, args=o['args'])
+    exec(o['first'], names)
     note(dict(ready=True))
-    _limit_memory(memory)
+    _limit_memory(o['memory'])
     try:
-        exec(code, names)
+        exec(o['code'], names)
         note(dict(end=True))
     except MemoryError: note(dict(memory=True))
     except BaseException:
@@ -122,6 +122,7 @@ def _run_child(
         try: o.flush()
         except Exception: pass
     os._exit(status)
+
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0012
 _NEEDED = '''PATH LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT
@@ -134,25 +135,112 @@ def _environment(folder):
         HOME=home, USERPROFILE=home, TMPDIR=tmp, TEMP=tmp, TMP=tmp, PYTHONUSERBASE=site.getuserbase(),
         PYTHONDONTWRITEBYTECODE='1', MPLBACKEND='Agg')
 
-def _start(folder, env, *args):
-    "The process that runs `_run_child` with `args`; `env` is added to its environment."
-    for o in ('cwd','home','tmp'): (folder/o).mkdir()
-    home = str(files('mnist_kit').parent)  # where this package is, installed or not
-    # '', the working folder, is not searched, and `home` last: no file may stand in for one of Python's
-    code = (f"import sys; sys.path = [o for o in sys.path if o]+[{home!r}]; "
-            f'from mnist_kit.tools.sandbox import _run_child; _run_child(*{args!r})')
-    return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], cwd=folder/'cwd', start_new_session=True,
-                            env=_environment(folder)|env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT)
-
 def end_session(
-    process:subprocess.Popen # with a session of its own
+    process # with a session of its own, of `run_apart` or `subprocess.Popen`
 ):
     "End a process and all that it has started; where there is no /proc, all but what has left its session."
     if process.poll() is None: _end_below(process.pid)
     try: os.killpg(process.pid, signal.SIGKILL)
-    except (OSError, AttributeError): process.kill()
+    except ProcessLookupError: pass
+    except AttributeError: process.kill()  # on Windows
     process.wait()
+
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0041
+def _serve(
+    first:str, # imports
+    fd:int     # of a socket: a message is the folder of a request, with two descriptors, for what is printed and for the status
+):
+    "Import, and then become, in a copy, the process of each request."
+    try: exec(first, {})
+    except Exception: pass  # `_run_child` meets it again
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the copies
+    with socket.socket(fileno=fd) as requests:
+        while True:
+            message,fds,*_ = socket.recv_fds(requests, 2**16, 2)
+            if not message: return
+            if not os.fork(): break
+            for o in fds: os.close(o)
+        os.setsid()
+        requests.send(str(os.getpid()).encode())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for o in (1, 2): os.dup2(fds[0], o)
+    os.close(fds[0])
+    folder = Path(message.decode())
+    os.chdir(folder/'cwd')
+    os.environ.clear()
+    os.environ.update(ast.literal_eval((folder/'request').read_text(encoding='utf-8'))['env'])
+    tempfile.tempdir = None  # it is looked up again
+    _stand_between(fds[1])
+    _run_child(folder)
+
+class _Copy:
+    "A copy of a server, with what is needed here of `subprocess.Popen`."
+    returncode = None
+    def __init__(self, pid, stdout, ended): self.pid,self.stdout,self.ended = pid,stdout,ended
+    def poll(self):
+        if self.returncode is None and select.select([self.ended], [], [], 0)[0]:
+            with self.ended: self.returncode = int(self.ended.read() or -signal.SIGKILL)
+        return self.returncode
+    def wait(self):
+        while self.poll() is None: time.sleep(0.01)
+
+
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0042
+def _python(call, **kwargs):
+    "A Python that calls a function of this module, with a session of its own."
+    home = str(files('mnist_kit').parent)  # where this package is, installed or not
+    # '', the working folder, is not searched, and `home` last: no file may stand in for one of Python's
+    code = (f'import sys; sys.path = [o for o in sys.path if o]+[{home!r}]; from pathlib import Path; '
+            f'from mnist_kit.tools.sandbox import _run_child, _serve; {call}')
+    return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], start_new_session=True,
+                            stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **kwargs)
+
+_servers,_one_request = {},threading.Lock()
+
+def _new_server(first):
+    "The socket of a server, and what must not be thrown away before it is."
+    home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    ours,theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        p = _python(f'_serve({first!r}, {theirs.fileno()})', cwd=home.name, env=_environment(Path(home.name)),
+                    stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+    return ours,p,home
+
+def _ask_server(folder, first, fds):
+    "The number of the process of a request."
+    key = first,os.getpid()  # a copy of this process has servers of its own
+    if key not in _servers: _servers[key] = _new_server(first)
+    try:
+        socket.send_fds(_servers[key][0], [str(folder).encode()], fds)
+        return int(_servers[key][0].recv(32))
+    except BaseException:
+        del _servers[key]  # it is gone, or its answer was not waited for
+        raise
+
+def _copy_of_server(folder, first):
+    "The process of a request."
+    printed,ended = os.pipe(),os.pipe()
+    fds = [printed[1],ended[1]]
+    with _one_request:
+        try: pid = _ask_server(folder, first, fds)
+        except (OSError, ValueError): pid = _ask_server(folder, first, fds)  # a new one
+        finally:
+            for o in fds: os.close(o)
+    return _Copy(pid, open(printed[0], 'rb'), open(ended[0], 'rb'))
+
+def _start(
+    folder:Path,
+    first:str,
+    env:dict,  # further environment variables
+    **request  # what else `_run_child` needs
+):
+    "The process of `run_apart`."
+    for o in ('cwd','home','tmp'): (folder/o).mkdir()
+    env = _environment(folder)|env
+    (folder/'request').write_text(repr(dict(request, first=first, env=env)), encoding='utf-8')
+    if sys.platform=='linux': return _copy_of_server(folder, first)
+    return _python(f'_run_child(Path({str(folder)!r}))', cwd=folder/'cwd', env=env, stdout=subprocess.PIPE)
+
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0014
 class _Printed:
@@ -178,9 +266,9 @@ class Outcome:
 _START = 300  # seconds, for `first`
 
 def run_apart(
-    code:str,          # Python; see `_run_child` for this one and the next two
+    code:str,          # Python, run with limits; it may call `note` with a dict, and finds what it is given as `args`
     args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
-    first:str='',
+    first:str='',      # run before the limits are set: imports; they are done once for all calls
     timeout:float=60,  # seconds, all together, after `first`
     memory:int=2048,   # MiB, beyond what is there after `first`
     heard=None,        # called with all notes so far, twice a second and at the end; may return a new `timeout`
@@ -190,7 +278,7 @@ def run_apart(
     "Run code in a process of its own, with limits."
     began,late,told = time.perf_counter()+_START,False,set()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, (Path(d)/'notes.jsonl').open('xb+') as notes:
-        p = _start(Path(d), env, code, args, first, notes.name, memory)
+        p = _start(Path(d), first, env, code=code, args=args, memory=memory)
         printed = _Printed(p.stdout)
         def hear():
             nonlocal began

@@ -1,6 +1,5 @@
 "A training that was stopped goes on as if it had not been."
 
-import multiprocessing
 import random
 import signal
 import subprocess
@@ -129,50 +128,3 @@ def test_a_training_goes_on_when_nobody_reads_its_table(tmp_path):
     p.stdout.close()
     assert p.stderr.read() == '' and p.wait(timeout=120) == 0
     assert read_run(tmp_path / 'a').status == 'finished' and (tmp_path / 'a' / 'curves.png').exists()
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_any_moment_and_continued_ends_in_the_same_weights(tmp_path):
-    kill_and_resume(tmp_path, kills=3, seed=0)
-
-
-def kill_and_resume(folder, kills, seed):
-    """Kill trainings of Model 3 at random moments, go on with each, and compare with one that was left alone.
-    How many were killed before they had finished."""
-    rng, resumed, processes = random.Random(seed), 0, multiprocessing.get_context('forkserver')
-    processes.set_forkserver_preload(['mnist_kit.runs'])  # once, and not in each process
-
-    def start(f, *args, **kwargs):
-        p = processes.Process(target=f, args=args, kwargs=kwargs | dict(bar=False, device='cpu'))
-        p.start()
-        return p
-
-    def ends(p):
-        p.join()
-        assert p.exitcode == 0
-
-    recipe = replace(short, epochs=6)
-    ends(start(train_run, 'model3', folder / 'whole', recipe, 'digits', seed=7))
-    for i in range(kills):
-        out = folder / f'killed{i}'
-        p = start(train_run, 'model3', out, recipe, 'digits', seed=7)
-        while not (out / 'run.json').exists():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, read_run(folder / 'whole').seconds))
-        p.kill()
-        p.join()
-        if read_run(out).status != 'finished':
-            ends(start(resume_run, out))
-            resumed += 1
-            assert sorted(o.name for o in out.iterdir()) == sorted(RUN_FILES)
-        assert weights(out) == weights(folder / 'whole') and rows(out) == rows(folder / 'whole')
-    return resumed
-
-
-if __name__ == '__main__':  # the long one: PYTHONPATH=tests python tests/assignment/test_resume.py 50
-    import sys
-    import tempfile
-    from pathlib import Path
-
-    resumed = kill_and_resume(Path(tempfile.mkdtemp()), kills=int(sys.argv[1]), seed=0)
-    print(f'{sys.argv[1]} kills, seed 0, {resumed} in mid-run: the same weights and rows each time')

@@ -149,6 +149,7 @@ KINDS = dict(  # who: the models; does it load whole? a part of what was found, 
     ida=(['Net'], True, 'all of it', ''),
     lea=(['Net'], True, 'all of it', ''),
     moe=(['Net'], True, 'all of it', ''),
+    pia=(['Net'], True, 'all of it', ''),
     ola=(['Net'], False, "NameError: name 'nn' is not defined (line 5)", 'import torch.nn as nn'),
 )
 
@@ -215,6 +216,7 @@ def test_a_folder_for_each_student_is_a_submission_with_its_name(class_folder):
         'moe',
         'nia',
         'ola',
+        'pia',
     ]
     assert found['dan'].file == 'src/model.py', 'and not train.py, which only imports it'
     assert found['dan'].root == str(class_folder / 'dan')

@@ -135,6 +135,47 @@ def test_it_sees_no_secret_and_no_home(monkeypatch):
     assert not Path(found['tmp']).exists(), 'it is gone with the process'
 
 
+@linux
+def test_the_environment_of_the_one_that_imports_is_clean_too(monkeypatch):
+    monkeypatch.setenv('A_TOKEN', 'secret')
+    code = """
+from pathlib import Path
+above = lambda pid: int(Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[1])
+between = above('self')
+note(dict(found=[Path(f'/proc/{o}/environ').read_text() for o in ('self', between, above(between))]))"""
+    (note,) = run_apart(code).notes
+    assert all('PATH=' in o and 'secret' not in o for o in note['found'])
+
+
+FROM = """
+from pathlib import Path
+above = lambda pid: int(Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[1])
+server = above(above('self'))
+note(dict(server=server, marked=getattr(decimal, 'mark', 0)))
+decimal.mark = 1"""
+
+
+@linux
+def test_imports_are_done_once_and_nobody_finds_what_another_one_has_changed():
+    notes = [run_apart(FROM, first='import decimal').notes[0] for _ in range(3)]
+    assert len({o['server'] for o in notes}) == 1 and {o['marked'] for o in notes} == {0}
+    assert run_apart(FROM, first='import decimal, fractions').notes[0]['server'] != notes[0]['server']
+
+
+@linux
+def test_one_that_ends_what_it_comes_from_does_not_stop_the_next():
+    out = run_apart(FROM + '\nimport os; os.kill(server, 9)\nwhile True: pass', first='import decimal', timeout=20)
+    assert out.ended == 'early' and gone(out.notes[0]['server'])
+    after = run_apart(FROM, first='import decimal')
+    assert after.ended == 'whole' and after.notes[0]['server'] != out.notes[0]['server']
+
+
+def test_imports_that_fail_are_an_early_end():
+    for _ in range(2):
+        out = run_apart('note(dict(a=1))', first='import no_such_module')
+        assert (out.ended, out.status, out.notes) == ('early', 1, []) and out.printed > 20
+
+
 def test_the_limit_of_time_can_be_set_while_it_runs():
     out = run_apart('import time; note(dict(a=1)); time.sleep(60)', timeout=300, heard=lambda o: 2 if o else None)
     assert (out.ended, out.notes) == ('time', [dict(a=1)]) and out.seconds < 30

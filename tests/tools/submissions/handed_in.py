@@ -195,6 +195,8 @@ while True:
     'jon/report.md': 'It is nearly done.\n',
     # a layer from a module that nobody has
     'kim/model.py': TORCH + 'from layers_of_kim import GhostNorm\n' + changed(('GhostNorm(8)', 'nn.BatchNorm2d(8)')),
+    # a class that only holds the network
+    'pia/model.py': TORCH + '\n\nclass Models:' + NET.rstrip().replace('\n\n\n', '\n').replace('\n', '\n    ') + '\n',
     # several classes, and none that can be made
     'nia/model.py': TORCH
     + '\n\nclass Block(nn.Sequential):\n    def __init__(self, nf):\n        super().__init__(nn.BatchNorm2d(nf), nn.ReLU())\n'

@@ -1,0 +1,101 @@
+"""SIGKILL at random moments: what was killed goes on, and ends as if it had been left alone.
+The long one is a command: PYTHONPATH=tests python tests/tools/test_kills.py 50"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mnist_kit.runs import read_run, resume_run, train_run
+from mnist_kit.spec import MODEL3
+from mnist_kit.tools.study import run_study
+
+
+def begin(folder):
+    train_run('model3', folder, replace(MODEL3.recipe, epochs=6), 'digits', seed=7, bar=False, device='cpu')
+
+
+def go_on(folder):
+    resume_run(folder, bar=False, device='cpu')
+
+
+def study(folder):
+    run_study('model1', 'model3', folder=folder, seeds=1, source='digits', epochs=6, processes=2, device='cpu')
+
+
+KINDS = {'training': (begin, go_on), 'study': (study, study)}
+
+
+def contents(folder):
+    "Of each run in a folder, the weights and, times aside, the rows. Each record can be read."
+    found = {}
+    for o in sorted(folder.rglob('run.json')):
+        run, weights = read_run(o.parent), o.with_name('model.safetensors')
+        rows = [{k: v for k, v in r.items() if k != 'seconds'} for r in run.rows]
+        found[o.relative_to(folder)] = run.status, rows, weights.exists() and weights.read_bytes()
+    return found
+
+
+def in_own_session(f, folder):
+    os.setsid()
+    f(folder)
+
+
+def kill_and_resume(folder, kind, kills, seed):
+    "How many were killed before they had finished; alone or, by chance, with all their processes."
+    (begin, go_on), rng = KINDS[kind], random.Random(seed)
+    processes = multiprocessing.get_context('forkserver')
+    processes.set_forkserver_preload(['mnist_kit.tools.study'])  # once, and not in each process
+
+    def start(f, out):
+        p = processes.Process(target=in_own_session, args=(f, out))
+        p.start()
+        while p.is_alive() and not list(out.rglob('run.json')):
+            time.sleep(0.01)
+        return p, time.monotonic()
+
+    def ends(p, since):
+        p.join()
+        assert p.exitcode == 0
+        return time.monotonic() - since
+
+    seconds, resumed = ends(*start(begin, folder / 'whole')), 0
+    whole = contents(folder / 'whole')
+    assert {status for status, *_ in whole.values()} == {'finished'}
+    for i in range(kills):
+        out = folder / f'killed{i}'
+        p, _ = start(begin, out)
+        time.sleep(rng.uniform(0, seconds))
+        try:
+            rng.choice([os.kill, os.killpg])(p.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it had finished
+        p.join()
+        if contents(out) != whole:
+            ends(*start(go_on, out))
+            resumed += 1
+        assert contents(out) == whole
+        assert {o.name for o in out.rglob('*')} == {o.name for o in (folder / 'whole').rglob('*')}
+    return resumed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_run_killed_at_any_moment_and_continued_ends_in_the_same_weights(kind, tmp_path):
+    kill_and_resume(tmp_path, kind, kills=3, seed=0)
+
+
+if __name__ == '__main__':
+    n = int(sys.argv[1])
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as d:
+            resumed = kill_and_resume(Path(d), kind, n, seed=0)
+        print(f'{kind}: {n} kills, seed 0, {resumed} in mid-run: the same weights and rows each time', flush=True)
