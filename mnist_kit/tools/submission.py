@@ -221,7 +221,10 @@ def _networks(classes, args):
 # %% ../../nbs/tools/submission.ipynb #5b310022
 def _pick(module, name, args, root, part):
     "(class, names of other networks, a word on what else is there). Raises `LoadError`."
-    named = {k: v for k,v in vars(module).items() if isinstance(v, type) and issubclass(v, nn.Module)}
+    def networks(o): return {k: v for k,v in vars(o).items() if isinstance(v, type) and issubclass(v, nn.Module)}
+    named = networks(module)
+    for o in list(vars(module).values()):  # and those within a class
+        if isinstance(o, type) and o.__module__==module.__name__: named = networks(o)|named
     file = {k: getattr(sys.modules.get(v.__module__), '__file__', None) or '' for k,v in named.items()}
     near = {v: k for k,v in named.items() if Path(file[k]).is_relative_to(root) and 'site-packages' not in file[k]}
     own = {v: k for k,v in named.items() if v.__module__==module.__name__} or near
