@@ -233,7 +233,8 @@ def plot_story(
             values = 100*f[metric].dropna()
             ax.plot([x+dx]*len(values), values, marker, color=colour, alpha=0.45, ms=5, mew=0)
             ax.plot([x+dx-0.07,x+dx+0.07], [values.mean()]*2, color=colour, lw=2.5, label=label if x==0 else None)
-            ax.text(x+4*dx, values.mean(), f'{values.mean():.2f} %', color=colour, ha='center', va='center', fontsize=9)
+            ax.text(x+4*dx, values.mean(), f'{values.mean():.2f} %', color=colour, ha='center', va='center', fontsize=9,
+                    bbox=dict(color='w', pad=1))  # the target's line does not cross it out
     ax.axhline(100*TARGET_ACC, color='gray', ls=':', lw=1, label=f'target, {100*TARGET_ACC:.1f} %')
     ax.set_xticks(range(len(there)), [f'Model {s.name[-1]}\n{s.params:,} parameters\n(n = {len(study.of(s.name))})'
                                       for s in there], fontsize=9)
