@@ -20,7 +20,7 @@ from ..core import *
 from ..spec import *
 from ..sources import *
 from ..learner import schedule
-from ..runs import draw_run
+from ..runs import Run, draw_run
 from ..evidence import *
 
 # %% ../../nbs/tools/plots.ipynb #pl0kern1
@@ -102,7 +102,7 @@ def plot_histograms(
     for i,ax in enumerate(axs.flat[:channels]):
         for name,values in parts.items():
             ax.hist(values[i], bins=80, range=ends, density=True, alpha=0.55, label=name)
-        widths = ' → '.join(f'±{o[i].std():.2f}' for o in parts.values())
+        widths = ' → '.join(f'±{o[i].std().item():.2f}' for o in parts.values())
         ax.set_title(f'channel {i}: {widths}', fontsize=9)
         ax.set_yticks([])
     fig.legend(*axs[0,0].get_legend_handles_labels(), loc='outside upper center', ncols=len(parts), fontsize=9)

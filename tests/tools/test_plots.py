@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
+from fastai.torch_core import TensorBase
 from IPython.core.formatters import DisplayFormatter
 from made_runs import put, record, refused
 
@@ -89,12 +90,15 @@ def test_maps_in_rows_have_one_scale():
 
 
 def test_histograms_have_a_panel_for_each_channel_and_all_of_its_values():
-    narrow, wide = torch.randn(50, 3, 4, 4), 5 * torch.randn(50, 3, 4, 4)
+    narrow, wide = (
+        TensorBase(torch.randn(50, 3, 4, 4)),
+        5 * torch.randn(50, 3, 4, 4),
+    )  # a learner gives fastai's tensors
     plot_histograms({'narrow': narrow, 'wide': wide})
     panels = [ax for ax in plt.gcf().axes if ax.patches]
     assert len(panels) == 3 and {ax.get_xlim() for ax in panels} == {panels[0].get_xlim()}
     for i, ax in enumerate(panels):
-        assert ax.get_title() == f'channel {i}: ±{narrow[:, i].std():.2f} → ±{wide[:, i].std():.2f}'
+        assert ax.get_title() == f'channel {i}: ±{narrow[:, i].std().item():.2f} → ±{wide[:, i].std():.2f}'
         first, second = ax.containers
         assert max(o.get_height() for o in first) > 3 * max(o.get_height() for o in second)
         assert sum(o.get_height() * o.get_width() for o in first) == pytest.approx(1), 'a density'
