@@ -156,9 +156,9 @@ def plot_schedule(
     xs = torch.linspace(0, 1, 401)
     _,axs = plt.subplots(2, 1, figsize=(6.4,3.6), sharex=True, layout='constrained')
     for ax,f,label in zip(axs[:1] if run else axs, schedule(recipe), ('learning rate','momentum')):
-        ax.plot(recipe.epochs*xs, [float(f(float(o))) for o in xs])
-        ax.set(ylabel=label)
-        ax.set_ylim(bottom=0)
+        ys = [float(f(float(o))) for o in xs]
+        ax.plot(recipe.epochs*xs, ys)
+        ax.set(ylabel=label, ylim=(0,1.1*max(ys)))
     if run:
         axs[1].plot([o['epoch'] for o in run.rows], [100*o['valid_accuracy'] for o in run.rows], 'o-', color='C1')
         axs[1].set(ylabel='test accuracy (%)')
