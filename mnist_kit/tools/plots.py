@@ -20,7 +20,7 @@ from ..core import *
 from ..spec import *
 from ..sources import *
 from ..learner import schedule
-from ..runs import draw_run
+from ..runs import Run, draw_run
 from ..evidence import *
 
 # %% ../../nbs/tools/plots.ipynb #pl0kern1
@@ -92,7 +92,7 @@ def plot_maps(
 def plot_histograms(
     parts:dict # name of a state: its values, (n, channels, h, w), the same channels in each
 ):
-    "How the values of each channel are spread, a panel for each, a colour for each state."
+    "How the values of each channel are spread, a panel for each, a colour for each state, ± its deviation."
     parts = {k: v.detach().cpu().transpose(0,1).flatten(1) for k,v in parts.items()}  # (channels, values)
     every = torch.cat([o.flatten() for o in parts.values()])
     ends = pd.Series(every.numpy()).quantile([0.002,0.998]).tolist()
@@ -102,7 +102,8 @@ def plot_histograms(
     for i,ax in enumerate(axs.flat[:channels]):
         for name,values in parts.items():
             ax.hist(values[i], bins=80, range=ends, density=True, alpha=0.55, label=name)
-        ax.set_title(f'channel {i}', fontsize=9)
+        widths = ' → '.join(f'±{o[i].std().item():.2f}' for o in parts.values())
+        ax.set_title(f'channel {i}: {widths}', fontsize=9)
         ax.set_yticks([])
     fig.legend(*axs[0,0].get_legend_handles_labels(), loc='outside upper center', ncols=len(parts), fontsize=9)
 
@@ -147,16 +148,23 @@ def plot_features(
 
 # %% ../../nbs/tools/plots.ipynb #23ac9e06
 def plot_schedule(
-    recipe:Recipe
+    recipe:Recipe,
+    run:Run|None=None,   # trained by this recipe; its test accuracy takes the place of the momentum
+    low:float|None=None  # lowest accuracy to show, in percent
 ):
-    "Learning rate and momentum over the epochs of a recipe."
+    "Learning rate and momentum over the epochs of a recipe; or learning rate and what came of it."
     xs = torch.linspace(0, 1, 401)
     _,axs = plt.subplots(2, 1, figsize=(6.4,3.6), sharex=True, layout='constrained')
-    for ax,f,label in zip(axs, schedule(recipe), ('learning rate','momentum')):
-        ax.plot(recipe.epochs*xs, [float(f(float(o))) for o in xs])
-        ax.set(ylabel=label)
+    for ax,f,label in zip(axs[:1] if run else axs, schedule(recipe), ('learning rate','momentum')):
+        ys = [float(f(float(o))) for o in xs]
+        ax.plot(recipe.epochs*xs, ys)
+        ax.set(ylabel=label, ylim=(0,1.1*max(ys)))
+    if run:
+        axs[1].plot([o['epoch'] for o in run.rows], [100*o['valid_accuracy'] for o in run.rows], 'o-', color='C1')
+        axs[1].set(ylabel='test accuracy (%)')
+        axs[1].set_ylim(bottom=low)
+    for ax in axs:
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
     axs[1].set_xlabel('epoch')
 
@@ -170,19 +178,18 @@ def plot_seeds(
     runs = study.of(name)
     model = base_model(runs[0]) if runs else variant_for(name).model
     reported = reported_curves().query('model==@model')
-    _,axs = plt.subplots(2, 1, figsize=(6.4,6.4), sharex=True, layout='constrained')
+    fig,axs = plt.subplots(2, 1, figsize=(6.4,6.4), sharex=True, layout='constrained')
     kinds = 'training batches','test images'
     for i,r in enumerate(runs):
-        draw_run(axs, r, [f'{o}, {len(runs)} seeds' if i==0 else None for o in kinds], lw=1, alpha=0.7)
+        draw_run(axs, r, [f'{o}, {len(runs)} seeds' if i==0 else None for o in kinds], lw=1, alpha=0.5)
     for ax,key,scale in zip(axs, ('loss','accuracy'), (1,100)):
-        for part,colour,kind in zip(('train','test'), ('C0','C1'), kinds):
+        for part,colour,kind in zip(('train','test'), ('#08306b','#7f2704'), kinds):  # darker than the runs
             if (column := f'{part}_{key}') not in reported: continue  # the assignment gives no training loss
-            ax.plot(reported.epoch, scale*reported[column], '--', color=colour, lw=2, alpha=0.5,
-                    label=f'{kind}, reported run')
+            ax.plot(reported.epoch, scale*reported[column], '--', color=colour, lw=2, label=f'{kind}, reported run')
     axs[0].set_xlabel('')
     axs[0].set_title(f'{name} on {source_name(study.source)}', fontsize=10)
     if low: axs[1].set_ylim(low, 100)
-    axs[1].legend(fontsize=9, loc='lower right')
+    fig.legend(*axs[1].get_legend_handles_labels(), fontsize=9, ncols=2, loc='outside lower center')
 
 # %% ../../nbs/tools/plots.ipynb #3c6b82a3
 def plot_variants(
@@ -207,7 +214,9 @@ def plot_variants(
     if mark is not None: ax.axvline(scale*mark, color='gray', ls=':', lw=1)
     ax.set_yticks(range(len(names)), [f'{o} (n = {len(study.of(o))})' for o in names], fontsize=9)
     ax.set_ylim(len(names)-0.5, -0.5)
-    ax.set_xlabel(metric.replace('_', ' ') + (' (%)' if 'accuracy' in metric else ' (points)' if scale==100 else ''))
+    words = {'accuracy': 'test accuracy', 'clean_gap': 'training accuracy minus test accuracy'}
+    unit = ' (%)' if 'accuracy' in metric else ' (points)' if scale==100 else ''
+    ax.set_xlabel(words.get(metric, metric.replace('_', ' ')) + unit)
     ax.grid(alpha=0.3, axis='x')
 
 # %% ../../nbs/tools/plots.ipynb #87332814
@@ -224,7 +233,8 @@ def plot_story(
             values = 100*f[metric].dropna()
             ax.plot([x+dx]*len(values), values, marker, color=colour, alpha=0.45, ms=5, mew=0)
             ax.plot([x+dx-0.07,x+dx+0.07], [values.mean()]*2, color=colour, lw=2.5, label=label if x==0 else None)
-            ax.text(x+4*dx, values.mean(), f'{values.mean():.2f} %', color=colour, ha='center', va='center', fontsize=9)
+            ax.text(x+4*dx, values.mean(), f'{values.mean():.2f} %', color=colour, ha='center', va='center', fontsize=9,
+                    bbox=dict(color='w', pad=1))  # the target's line does not cross it out
     ax.axhline(100*TARGET_ACC, color='gray', ls=':', lw=1, label=f'target, {100*TARGET_ACC:.1f} %')
     ax.set_xticks(range(len(there)), [f'Model {s.name[-1]}\n{s.params:,} parameters\n(n = {len(study.of(s.name))})'
                                       for s in there], fontsize=9)

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
+from fastai.torch_core import TensorBase
 from IPython.core.formatters import DisplayFormatter
 from made_runs import put, record, refused
 
@@ -45,6 +46,7 @@ def test_variants_are_drawn_with_their_runs_and_the_colour_of_their_model(study)
     dots = [o for o in ax.lines if o.get_marker() == 'o']
     assert [o.get_xdata().tolist() for o in dots] == [pytest.approx([99, 99])] * 4
     assert [o.get_color() for o in dots] == ['C0', 'C2', 'C0', 'C0']
+    assert ax.get_xlabel() == 'test accuracy (%)'
     refused(lambda: plot_variants(study, ['model2']), 'no runs of model2', 'expected')
 
 
@@ -88,11 +90,15 @@ def test_maps_in_rows_have_one_scale():
 
 
 def test_histograms_have_a_panel_for_each_channel_and_all_of_its_values():
-    narrow, wide = torch.randn(50, 3, 4, 4), 5 * torch.randn(50, 3, 4, 4)
+    narrow, wide = (
+        TensorBase(torch.randn(50, 3, 4, 4)),
+        5 * torch.randn(50, 3, 4, 4),
+    )  # a learner gives fastai's tensors
     plot_histograms({'narrow': narrow, 'wide': wide})
     panels = [ax for ax in plt.gcf().axes if ax.patches]
     assert len(panels) == 3 and {ax.get_xlim() for ax in panels} == {panels[0].get_xlim()}
-    for ax in panels:
+    for i, ax in enumerate(panels):
+        assert ax.get_title() == f'channel {i}: ±{narrow[:, i].std().item():.2f} → ±{wide[:, i].std():.2f}'
         first, second = ax.containers
         assert max(o.get_height() for o in first) > 3 * max(o.get_height() for o in second)
         assert sum(o.get_height() * o.get_width() for o in first) == pytest.approx(1), 'a density'
@@ -122,6 +128,16 @@ def test_the_schedule_is_drawn_up_to_the_recipes_highest_rate(name, highest):
     plot_schedule(SPECS[name].recipe)
     (lr,) = plt.gcf().axes[0].lines
     assert max(lr.get_ydata()) == pytest.approx(highest, rel=1e-3) and max(lr.get_xdata()) == 20
+
+
+def test_a_run_has_its_test_accuracy_below_the_learning_rate(study):
+    run = study.of('model3')[0]
+    plot_schedule(SPECS['model3'].recipe, run=run, low=98)
+    rate, accuracy = plt.gcf().axes
+    assert max(rate.lines[0].get_ydata()) == pytest.approx(0.05, rel=1e-3) and accuracy.get_ylim()[0] == 98
+    (line,) = accuracy.lines
+    assert line.get_xdata().tolist() == [o['epoch'] for o in run.rows]
+    assert line.get_ydata().tolist() == pytest.approx([100 * o['valid_accuracy'] for o in run.rows])
 
 
 def rows(table):
