@@ -155,9 +155,7 @@ def _parts(bench, models, device):
         usual = partial(learner, name, batches)
         changed = {} if bench.quick else _ways(usual, gpu)
         ways = dict(plain=plain(learner(name, few)), kit=kit(usual()), **changed, bare=bare(usual()))
-        yield name,f's for {n:,} images',['plain','kit'],-(-n//128)*by_turns(ways, rounds)
-        ways = {f.__name__: f(learner(name, max(1, batches//3))) for f in (kit, bare)}
-        yield f'{name}, in short turns','ms for a batch',['bare'],1e3*by_turns(ways, 3*rounds)
+        yield name,f's for {n:,} images',['plain','kit','bare'],-(-n//128)*by_turns(ways, rounds)
     with tempfile.TemporaryDirectory() as d:
         ways = dict(epoch=kit(learner('model3', batches)), writing=_writing(learner('model3', 1), d))
         yield 'model3, what is written after an epoch','s',['epoch'],by_turns(ways, rounds).mul([-(-n//128), 1])
@@ -216,14 +214,15 @@ def run_bench(
     source:str='auto',
     device:str|None=None,
     quick:bool=False,    # a minute, and figures that nobody should quote?
-    batches:int|None=None, # in a round; None: 6 if quick, 12 on a CPU, and a whole epoch on a GPU
-    rounds:int|None=None   # None: 3 if quick, else 12
+    batches:int|None=None, # in a round; None: 4 on a CPU, so that turns are short; a whole epoch on a GPU
+    rounds:int|None=None   # None: 36 on a CPU, 12 on a GPU; a sixth of that if quick
 )->Bench:
     "Measure all there is to measure, one thing after the other."
     source,(images,_),_ = load_source(source)
     found = describe_device(device_for(device))
-    batches = batches or (6 if quick else 12 if found['type']=='cpu' else len(images)//128)
-    bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches, rounds or (3 if quick else 12))
+    usual = (4,36) if found['type']=='cpu' else (len(images)//128,12)
+    bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches or usual[0],
+                  rounds or (usual[1]//6 if quick else usual[1]))
     for title,unit,bases,values in _parts(bench, models, device):
         bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
         if path: _write(bench, path)
