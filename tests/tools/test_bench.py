@@ -1,7 +1,6 @@
 "How fast the kit is: measured by turns, recorded, and told. (The notebook tests `by_turns` and what a table tells.)"
 
 import json
-import subprocess
 from unittest.mock import Mock
 
 import pandas as pd
@@ -10,7 +9,7 @@ import torch
 from fastai.optimizer import Optimizer
 from torchvision import transforms
 
-from mnist_kit.core import InputError, TrainingError
+from mnist_kit.core import InputError
 from mnist_kit.learner import learner_for
 from mnist_kit.models import RECORDS
 from mnist_kit.tools import bench as module
@@ -42,33 +41,24 @@ def test_the_plain_pipeline_has_the_assignments_transforms(monkeypatch):
     assert torch.allclose(image, (ds.images[3] / 255 - 0.1307) / 0.3081, atol=1e-6) and label == ds.labels[3]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('device', ['cpu', 'cuda'])
 def test_a_full_benchmark_has_every_table(tmp_path, device, request):
     if device == 'cuda':
         request.getfixturevalue('on_gpu')
-    b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', device, batches=2, rounds=1)
+    b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', device, batches=4 if device == 'cuda' else 1, rounds=1)
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
-    tables = {', '.join(o['values']): o['values'] for o in b.tables.values()}
-    asked = {'kit, bare', 'plain, kit', 'F.affine_grid, affine_sample', '128 images, 1,408 images', 'epoch, writing'}
-    asked |= {', '.join(f'batches of {o}' for o in (32, 64, 128, 256, 512, 1024))}
-    ways, parts = 'plain, kit, contiguous, channels last, StayOnDevice, WholeStep, ', 'CapturedStep, to_fast, bf16, '
-    asked |= {ways + parts + 'bare', 'kit, to_fast'} if device == 'cuda' else {ways + 'bare'}
-    assert asked < set(tables) and all(min(v) > 0 for o in tables.values() for v in o.values())
-    assert list(b.tables['from starting Python']['values'])[:3] == ['fastai imported', 'first batch', 'first step']
-    memory = b.tables['memory, at most so far']['values']
-    assert 50 < memory['fastai imported'][0] < memory['validated'][0]
+    ways, parts = 'plain, kit, contiguous, channels last, StayOnDevice, ', 'CapturedStep, to_fast, bf16, '
+    asked = (
+        [ways + parts + 'bare', 'epoch, writing', 'kit, to_fast']
+        if device == 'cuda'
+        else [ways + 'bare', 'epoch, writing']
+    )
+    assert [', '.join(o['values']) for o in b.tables.values()] == asked
+    assert all(min(v) > 0 for o in b.tables.values() for v in o['values'].values())
 
 
 def measured(ways, rounds):
     return pd.DataFrame([dict.fromkeys(ways, 1.0)])
-
-
-def test_a_process_that_dies_is_an_error_in_one_line(monkeypatch):
-    monkeypatch.setattr(module, 'by_turns', measured)
-    monkeypatch.setattr(subprocess, 'run', lambda args, **how: subprocess.CompletedProcess(args, -9, ''))
-    with pytest.raises(TrainingError, match='^a process ended with -9: expected .*$'):
-        run_bench(['model1'], None, 'digits', 'cpu', batches=1)
 
 
 def bench(**changes):

@@ -101,10 +101,6 @@ REGULARISED = [
 ]
 
 
-def of_one_number(x, degrees, right, down):
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-
-
 def one_matrix(x, degrees, right, down):
     mats = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     return F.grid_sample(x, F.affine_grid(mats, list(x.shape), align_corners=False), align_corners=False)
@@ -114,7 +110,7 @@ AUGMENT = [
     (lambda x, d, right, down: solutions.augment(x, d, right / 28, down / 28), 'right=1 is the whole side'),
     (lambda x, d, right, down: solutions.augment(x, d, 28 * right, 28 * down), 'out of the picture'),
     (lambda x, d, right, down: solutions.augment(x, d[:1].expand_as(d), right, down), 'its own number'),
-    (of_one_number, 'math.cos and float take one number'),
+    (lambda x, d, right, down: x * math.cos(d), 'math.cos and float take one number'),
     (one_matrix, 'the matrices (n, 2, 3)'),
     (lambda x, d, right, down: [solutions.augment(x, d, right, down)], 'list is returned'),
 ]
