@@ -210,7 +210,7 @@ def _write(bench, path): write_atomic(Path(path), (json.dumps(asdict(bench), ind
 
 def run_bench(
     models:list,         # of 'model1', 'model2' and 'model3'
-    path:Path|None=None, # of the record; None: nothing is written
+    path:Path|None=None, # of the record, whose folder need not be there; None: nothing is written
     source:str='auto',
     device:str|None=None,
     quick:bool=False,    # a minute, and figures that nobody should quote?
@@ -223,6 +223,7 @@ def run_bench(
     usual = (4,36) if found['type']=='cpu' else (len(images)//128,12)
     bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches or usual[0],
                   rounds or (usual[1]//6 if quick else usual[1]))
+    if path: Path(path).parent.mkdir(parents=True, exist_ok=True)
     for title,unit,bases,values in _parts(bench, models, device):
         bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
         if path: _write(bench, path)

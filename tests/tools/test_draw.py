@@ -3,20 +3,20 @@
 import json
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from conftest import command
 from mnist_kit.core import InputError
 from mnist_kit.data import affine_mats, affine_sample, from_drawing
 from mnist_kit.learner import learner_for
 from mnist_kit.models import pretrained_folder
 from mnist_kit.sources import load_digits, load_mnist
 from mnist_kit.spec import MEAN, SPECS, STD
+from mnist_kit.tools import draw as module
+from mnist_kit.tools.cli import mnist_kit_draw
 from mnist_kit.tools.draw import draw_page
 
 MODELS = list(SPECS)
@@ -35,10 +35,17 @@ def browser():
         browser.close()
 
 
+def no_mnist(*args, **kwargs):
+    raise InputError('not here')
+
+
 @pytest.fixture(scope='module')
 def file(tmp_path_factory):
+    "A page whose mistakes are those on scikit-learn's digits, which are few images."
     path = tmp_path_factory.mktemp('page') / 'draw.html'
-    path.write_text(draw_page(), encoding='utf-8')
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(module, 'load_mnist', no_mnist)
+        path.write_text(draw_page(), encoding='utf-8')
     return path
 
 
@@ -186,14 +193,6 @@ def test_a_drawn_seven_is_a_seven_for_each_model_and_clear_clears_it(page):
         assert page.locator('#bars .best').inner_text().startswith('7')
     page.get_by_role('button', name='Clear').click()
     assert page.locator('#said').inner_text() == 'Nothing is drawn.'
-    ms = page.evaluate(
-        """() => Array.from({length: 30}, () => {
-            const start = performance.now()
-            kit.run(state.model, new Float64Array(784).fill(9))
-            return performance.now()-start
-        }).sort((a, b) => a-b)[15]"""
-    )
-    print(f'\none inference of Model 3 in the page: {ms:.1f} ms')
 
 
 def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(open_page):
@@ -260,22 +259,17 @@ def page_data(text):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
 
 
-def test_the_command_writes_the_page_with_a_run_of_your_own_beside_the_three(tmp_path):
+def test_the_command_writes_the_page_with_a_run_of_your_own_beside_the_three(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, 'load_mnist', no_mnist)
     out = tmp_path / 'new' / 'page.html'
-    line = command('mnist_kit_draw', pretrained_folder('model2'), '--out', out, '--no-open')
-    p = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert p.returncode == 0, p.stderr
+    mnist_kit_draw(str(pretrained_folder('model2')), out=str(out), open=False)
+    assert capsys.readouterr().out == f'{out}\n'
     *ours, yours = page_data(out.read_text(encoding='utf-8'))['models']
     assert [o['title'] for o in [*ours, yours]] == ['Model 1', 'Model 2', 'Model 3', 'Yours: model2']
     assert yours['stages'] == ours[1]['stages']
-    p = subprocess.run(command('mnist_kit_draw', tmp_path, '--no-open'), capture_output=True, text=True, timeout=300)
-    assert (p.returncode, p.stderr.count('\n')) == (1, 1)
-    assert 'run.json' in p.stderr
-
-
-def test_without_mnist_the_mistakes_are_of_scikit_learns_digits_and_are_called_so(no_data):
-    titles = [o['wrongTitle'] for o in page_data(draw_page())['models']]
-    assert all("scikit-learn's digits (not MNIST)" in o for o in titles)
+    assert all("scikit-learn's digits (not MNIST)" in o['wrongTitle'] for o in ours)
+    with pytest.raises(SystemExit, match='^mnist_kit_draw: .*run.json.*$'):
+        mnist_kit_draw(str(tmp_path), open=False)
 
 
 def test_no_address_outside_the_page_is_in_it(file):
