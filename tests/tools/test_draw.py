@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from conftest import command
 from mnist_kit.core import InputError
 from mnist_kit.data import affine_mats, affine_sample, from_drawing
 from mnist_kit.learner import learner_for
@@ -268,6 +270,7 @@ def test_the_command_writes_the_page_with_a_run_of_your_own_beside_the_three(tmp
     assert [o['title'] for o in [*ours, yours]] == ['Model 1', 'Model 2', 'Model 3', 'Yours: model2']
     assert yours['stages'] == ours[1]['stages']
     assert all("scikit-learn's digits (not MNIST)" in o['wrongTitle'] for o in ours)
+    assert '--no-open' in subprocess.run(command('mnist_kit_draw', '--help'), capture_output=True, text=True).stdout
     with pytest.raises(SystemExit, match='^mnist_kit_draw: .*run.json.*$'):
         mnist_kit_draw(str(tmp_path), open=False)
 
