@@ -79,15 +79,17 @@ def test_a_study_goes_on_and_two_processes_one_and_the_threads_of_a_cluster_trai
 
     threads = run.device['threads']
     monkeypatch.setattr(study_module, 'available_cores', lambda: threads)  # all of them for the one process
-    run_study(*names, folder=one, **args | dict(processes=1))
+    run_study('model1', folder=one, **args | dict(processes=1))
     cluster.mkdir()
     how = dict(seed=0, source='digits', epochs=1, device='cpu', threads=threads)
     with ThreadPoolExecutor(2) as pool:
         outs = list(pool.map(lambda name: run_one(cluster, name, **how), names))
     assert [o.name for o in outs] == made
-    for o in made:
-        assert figures(folder / o) == figures(one / o) == figures(cluster / o)
-        assert read_run(one / o).device['threads'] == threads
+    assert figures(one / 'model1-seed0') == figures(folder / 'model1-seed0')
+    assert [figures(cluster / o) for o in made] == [figures(folder / o) for o in made]
+    assert {read_run(o).device['threads'] for o in (folder / 'model1-gap-seed0', one / 'model1-seed0', *outs)} == {
+        threads
+    }
     before = contents(cluster)
     assert run_one(cluster, 'model1', **how) == outs[0] and contents(cluster) == before, 'it was trained already'
 
