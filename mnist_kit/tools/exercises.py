@@ -181,7 +181,7 @@ def _check_layers(steps:list):
 def _dropouts(model, x)->tuple: # (their probabilities, does it drop anything in training?)
     "The dropout of a network in training."
     with torch.random.fork_rng(devices=[]): done = operations(model, x, training=True)
-    used = [1-(*args,0.5)[1] for name,args,_ in done if name=='bernoulli_']  # 0.5 is not among the arguments
+    used = [1-(*args,0.5)[1] for name,args,_ in done if name=='bernoulli_']  # PyTorch leaves 0.5 out
     made = [o.p for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd)]
     return sorted({round(o, 6) for o in (*used, *made)}),bool(used)
 
