@@ -131,12 +131,7 @@ def mnist_kit_bench(
         names = list(dict.fromkeys(spec_for(o).name for o in models or SPECS))
         folder = Path(out).expanduser()
         expect_free(folder, ('bench.json','bench.png'))
-        from mnist_kit.data import device_for
-        from mnist_kit.sources import load_source
         from mnist_kit.tools.bench import run_bench
-        device_for(device)
-        source = load_source(source)[0]
-        folder.mkdir(parents=True, exist_ok=True)
         bench = run_bench(names, folder/'bench.json', source, device, quick)
         bench.plot().savefig(folder/'bench.png', dpi=100)
         print(f'\n{bench}\n\n{folder}')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NotYet', 'check_counts', 'check_baseline', 'check_regularised', 'check_augment', 'check_one_cycle', 'points_of',
-           'grade_notebook', 'judge_notebook']
+           'judge_notebook']
 
 # %% ../../nbs/tools/exercises.ipynb #8edc5d43
 import json, re, traceback
@@ -14,14 +14,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..core import *
 from ..spec import *
 from ..data import affine_mats, affine_sample
 from ..models import Model1, count_params
 from ..learner import schedule
-from .findings import describe_error
+from .findings import EXERCISES, describe_error
 from .rules import check_model, operations, seven_segment_digits
 
 # %% ../../nbs/tools/exercises.ipynb #f3d2622e
@@ -179,20 +178,12 @@ def _check_layers(steps:list):
             'The ten numbers go to the softmax as they are.')
 
 # %% ../../nbs/tools/exercises.ipynb #aa9c8c0b
-class _NoteDropout(TorchFunctionMode):
-    "Inside, notes the probability of each `F.dropout` that is active; `nn.Dropout` calls it, too."
-    ps = ()
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if 'dropout' in func.__name__ and kwargs.get('training', True): self.ps += (kwargs.get('p', 0.5),)
-        return func(*args, **kwargs)
-
 def _dropouts(model, x)->tuple: # (their probabilities, does it drop anything in training?)
     "The dropout of a network in training."
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), _NoteDropout() as note:
-        a,b = (model.train()(x.clone()) for _ in range(2))
+    with torch.random.fork_rng(devices=[]): done = operations(model, x, training=True)
+    used = [1-(*args,0.5)[1] for name,args,_ in done if name=='bernoulli_']  # PyTorch leaves 0.5 out
     made = [o.p for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd)]
-    return sorted({*note.ps, *made}),not torch.equal(a, b)
+    return sorted({round(o, 6) for o in (*used, *made)}),bool(used)
 
 @_exercise
 def check_baseline(
@@ -371,21 +362,18 @@ def check_one_cycle(
     return f'Right: it starts at lr_max/{r.div:g}, peaks at pos={r.pct_start:g} and ends at lr_max/{r.div_final:,.0f}.'
 
 # %% ../../nbs/tools/exercises.ipynb #ex170011
-_CHECKS = dict(counts=check_counts, Baseline=check_baseline, Regularised=check_regularised, augment=check_augment,
-               one_cycle=check_one_cycle)  # what a student wrote, by its name in the lesson
+_CHECKS = dict(zip(EXERCISES, (check_counts, check_baseline, check_regularised, check_augment, check_one_cycle)))
+
+def _checked(name, answers):
+    "What the check of an exercise says to its answer in a dict."
+    return _CHECKS[name](answers[name]) if name in answers else NotYet(f'There is no {name}.')
 
 def points_of(
-    seen=None,  # called with a name and what came of it, one after the other
-    why:str='', # more about what is left out
-    **answers   # counts, Baseline, Regularised, augment and one_cycle; what is left out gets no point
-)->dict:        # by the same names: dict of passed (bool), points (1 or 0) and message
+    **answers # counts, Baseline, Regularised, augment and one_cycle; what is left out gets no point
+)->dict:      # by the same names: dict of passed (bool), points (1 or 0) and message
     "The points for what a student wrote."
-    found = {}
-    for k,check in _CHECKS.items():
-        o = check(answers[k]) if k in answers else NotYet(f'There is no {k}.{why}')
-        found[k] = dict(passed=bool(o), points=int(bool(o)), message=str(o))
-        if seen: seen(k, found[k])
-    return found
+    found = {k: _checked(k, answers) for k in EXERCISES}
+    return {k: dict(passed=bool(o), points=int(bool(o)), message=str(o)) for k,o in found.items()}
 
 # %% ../../nbs/tools/exercises.ipynb #ex170022
 def _code_of(path):
@@ -396,32 +384,25 @@ def _code_of(path):
         raise InputError(f'{str(path)!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb') from e
     return cells[:max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))]
 
-def grade_notebook(
-    path:str|Path, # of the lesson 5_exercises.ipynb, filled in
-    at=None,       # called with what is begun
-    seen=None      # see `points_of`
-)->dict:           # as `points_of` gives it
-    "The points of a notebook. Runs its code in this process. Raises `InputError` if it is not a notebook."
-    space,stops,at = dict(__name__='__main__'),'',at or str
-    at('the notebook')
-    for i,o in enumerate(_code_of(path), 1):
-        if re.search(r'%%|#\|\s*slow|train_run\(|\.fit', o): continue  # cell magics, and what trains
-        at(f'code cell {i}')
-        try: exec(re.sub(r'^(\s*)([%!]|check_\w+\().*', r'\1pass', o, flags=re.M), space)
-        except (Exception,SystemExit) as e: stops += f' Code cell {i} stops with {describe_error(e)}.'
-    at('the checks')
-    return points_of(seen, stops, **{k: space[k] for k in _CHECKS if k in space})
-
 # %% ../../nbs/tools/exercises.ipynb #ex170024
 def judge_notebook(
     note,                 # called with a dict: a thing that is begun ('at'), a finding, an error
-    path:str,             # of a notebook
+    path:str,             # of the lesson 5_exercises.ipynb, filled in
     threads:int|None=None # of the CPU; None: PyTorch's choice
 ):
     "What the process of a notebook that was handed in does."
     if threads: torch.set_num_threads(threads)
-    def seen(k, o):
-        found,_,hint = o['message'].partition(': expected ')
-        note(dict(finding=dict(rule=k, holds=o['passed'], found=found, hint=hint)))
-    try: grade_notebook(path, lambda o: note(dict(at=o)), seen)
-    except InputError as e: note(dict(error=str(e)))
+    note(dict(at='the notebook'))
+    try: cells = _code_of(path)
+    except InputError as e: return note(dict(error=str(e)))
+    space,stops = dict(__name__='__main__'),''
+    for i,o in enumerate(cells, 1):
+        if re.search(r'%%|#\|\s*slow|train_run\(|\.fit', o): continue  # cell magics, and what trains
+        note(dict(at=f'code cell {i}'))
+        try: exec(re.sub(r'^(\s*)([%!]|check_\w+\().*', r'\1pass', o, flags=re.M), space)
+        except (Exception,SystemExit) as e: stops += f' Code cell {i} stops with {describe_error(e)}.'
+    note(dict(at='the checks'))
+    for k in EXERCISES:
+        o = _checked(k, space)
+        found,_,hint = str(o).partition(': expected ')
+        note(dict(finding=dict(rule=k, holds=bool(o), found=found if k in space else found+stops, hint=hint)))

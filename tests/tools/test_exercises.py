@@ -3,31 +3,20 @@
 import csv
 import inspect
 import json
-import math
 import re
 import subprocess
 
 import pytest
-import torch
 from conftest import ROOT, command
 from exercises import solutions
 from exercises.wrong import WRONG
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 
-from mnist_kit.core import InputError
-from mnist_kit.models import MODELS
 from mnist_kit.tools import exercises, grade
 from mnist_kit.tools.exercises import NotYet
-from mnist_kit.tools.rules import seven_segment_digits
+from mnist_kit.tools.findings import EXERCISES
 
-CHECKS = dict(
-    counts=exercises.check_counts,
-    Baseline=exercises.check_baseline,
-    Regularised=exercises.check_regularised,
-    augment=exercises.check_augment,
-    one_cycle=exercises.check_one_cycle,
-)
+CHECKS = {k: getattr(exercises, f'check_{k.lower()}') for k in EXERCISES}  # in the order of the assignment
 CELLS = json.loads((ROOT / 'nbs/lessons/5_exercises.ipynb').read_text(encoding='utf-8'))['cells']
 CODE = [''.join(c['source']) for c in CELLS if c['cell_type'] == 'code']
 
@@ -90,7 +79,7 @@ def test_run_all_reaches_the_end_and_training_waits_for_a_network_that_is_right(
 
 
 def test_the_tasks_come_in_the_order_of_the_assignment():
-    assert [place(name) for name in CHECKS] == sorted(place(name) for name in CHECKS)
+    assert [*CHECKS] == ['counts', 'Baseline', 'Regularised', 'augment', 'one_cycle'] == sorted(CHECKS, key=place)
     text = '\n'.join(''.join(c['source']) for c in CELLS if c['cell_type'] == 'markdown')
     assert re.findall(r'^## (\d)\. ', text, re.M) == ['1', '2', '3', '4', '5']
 
@@ -118,33 +107,35 @@ def handed_in(path, answers):
     return path
 
 
-@pytest.mark.parametrize('answers', [[], list(CHECKS), ['counts', 'augment']], ids=len)
+def noted(path):
+    "What the process of a notebook notes, and its findings by their names."
+    notes = []
+    exercises.judge_notebook(notes.append, str(path))
+    assert json.loads(json.dumps(notes)) == notes
+    return notes, {o['finding']['rule']: o['finding'] for o in notes if 'finding' in o}
+
+
+@pytest.mark.parametrize('answers', [list(CHECKS), ['counts', 'augment']], ids=len)
 def test_a_notebook_gets_a_point_for_each_exercise_that_is_right(answers, tmp_path):
-    points = exercises.grade_notebook(handed_in(tmp_path / 'handed_in.ipynb', answers))
-    assert list(points) == list(CHECKS)
-    for name, o in points.items():
-        right = name in answers
-        assert (o['passed'], o['points'], o['message'].startswith('Right: ')) == (right, int(right), right)
-    assert json.loads(json.dumps(points)) == points
+    found = noted(handed_in(tmp_path / 'handed_in.ipynb', answers))[1]
+    assert list(found) == list(CHECKS)
+    for name, o in found.items():
+        assert o['holds'] == o['found'].startswith('Right: ') == (name in answers)
 
 
 def test_an_answer_that_is_not_there_is_said_to_be_missing_and_why(tmp_path):
     path = handed_in(tmp_path / 'handed_in.ipynb', [])
     path.write_text(path.read_text(encoding='utf-8').replace('counts = dict(', 'counts = dict)'), encoding='utf-8')
-    message = exercises.grade_notebook(path)['counts']['message']
-    assert (
-        message.startswith('There is no counts. Code cell ')
-        and 'ZeroDivisionError' in message
-        and 'SyntaxError' in message
-    )
+    found = noted(path)[1]['counts']['found']
+    assert re.match('There is no counts. Code cell .*ZeroDivisionError.*SyntaxError', found)
 
 
 @pytest.mark.parametrize('content', [None, '', '[]', '{"cells": [{}]}'])
 def test_what_is_not_a_notebook_is_told_in_one_line(tmp_path, content):
     if content is not None:
         (tmp_path / 'x.ipynb').write_text(content)
-    with pytest.raises(InputError, match='expected a notebook'):
-        exercises.grade_notebook(tmp_path / 'x.ipynb')
+    (_, last), found = noted(tmp_path / 'x.ipynb')
+    assert re.fullmatch('.*expected a notebook, such as .*', last['error']) and not found
 
 
 # ---------------------------------------------------------------- handed in, and graded by command
@@ -213,7 +204,6 @@ def test_exercises_run_in_the_sandbox_with_five_minutes_where_none_are_named(tmp
     for timeout in (None, 7):
         grade.check_submission(path, timeout=timeout)
     assert given == [(300, 2048), (7, 2048)]
-    assert list(grade._EXERCISES) == list(CHECKS), 'a row for each check'
 
 
 def test_only_a_notebook_with_the_checks_in_it_is_taken_for_the_exercises(tmp_path):
@@ -274,69 +264,3 @@ def test_a_wrong_count_is_never_answered_with_the_right_one(name, off):
     n = solutions.counts[name]
     message = not_yet(exercises.check_counts, solutions.counts | {name: n + off})
     assert not re.search(rf'\b{n}\b', message.replace(',', ''))
-
-
-@pytest.mark.parametrize(
-    'name, n, hint', [('conv1', 36 * 26 * 26, 'at every place'), ('classifier', 5000, 'How many weights')]
-)
-def test_a_count_that_is_only_too_large_is_not_said_to_come_from_the_size_of_the_picture(name, n, hint):
-    assert hint in not_yet(exercises.check_counts, solutions.counts | {name: n})
-
-
-def test_models_2_and_3_are_networks_that_exercise_3_accepts_and_model_1_is_not():
-    def own(name):
-        class Own(nn.Sequential):
-            def __init__(self):
-                super().__init__(*MODELS[name]().children())
-
-        return Own
-
-    assert 'Right' in exercises.check_regularised(own('model2'))
-    assert 'Right' in exercises.check_regularised(own('model3'))
-    not_yet(exercises.check_regularised, own('model1'))
-
-
-@pytest.mark.parametrize('p, ok', [(0.5, True), (0.51, False), (0.0, False)])
-def test_dropout_is_more_than_0_and_at_most_one_half(p, ok):
-    class Dropped(solutions.Regularised):
-        def __init__(self):
-            super().__init__()
-            self.layers[10].p = p
-
-    if ok:
-        assert 'Right' in exercises.check_regularised(Dropped)
-    else:
-        assert f'p={p:g}' in not_yet(exercises.check_regularised, Dropped)
-
-
-def test_augmentation_agrees_with_torchvision():
-    from torchvision.transforms.functional import InterpolationMode, affine
-
-    x = seven_segment_digits(5)[0] * 0.3081 + 0.1307
-    degrees, pixels = (
-        torch.tensor([0.0, 90.0, -30.0, 7.0, 45.0]),
-        torch.tensor([[0, 0], [3, 0], [0, -2], [-1, 4], [2, 2]]),
-    )
-    ours = solutions.augment(x, degrees, pixels[:, 0] / 28, pixels[:, 1] / 28)
-    for image, mine, d, shift in zip(x, ours, degrees, pixels):
-        theirs = affine(image, float(d), shift.tolist(), 1.0, [0.0, 0.0], InterpolationMode.BILINEAR)
-        assert (mine - theirs).abs().max() < 1e-4
-
-
-def test_one_cycle_agrees_with_pytorch():
-    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    # of 1,001 batches, the peak is at the one with index 300
-    cycle = OneCycleLR(opt, 0.05, total_steps=1001, pct_start=301 / 1001, div_factor=25, final_div_factor=1e4)
-    for i in range(1001):
-        assert math.isclose(opt.param_groups[0]['lr'], solutions.one_cycle(i / 1000, 0.05), rel_tol=1e-6, abs_tol=1e-10)
-        opt.step()
-        if i < 1000:
-            cycle.step()
-
-
-def test_dropout_is_found_as_a_function_too():
-    class Dropping(solutions.Baseline):
-        def forward(self, x):
-            return super().forward(nn.functional.dropout(x, 0.3, self.training))
-
-    assert 'dropout with p=0.3: expected no dropout' in not_yet(exercises.check_baseline, Dropping)

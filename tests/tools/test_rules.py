@@ -1,6 +1,5 @@
 "The rules find what is wrong with a model, say how to mend it, and fail nothing that is only unusual."
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,7 @@ from mnist_kit.runs import read_run
 from mnist_kit.spec import EDITIONS, edition_for
 from mnist_kit.tools.findings import all_hold, expected_findings, findings_table
 from mnist_kit.tools.rules import RULES, check_model, check_run, seven_segment_digits
-from submissions import faulty, kinds, sound
+from submissions import faulty, sound
 
 
 def broken(findings):
@@ -38,74 +37,51 @@ def test_the_kits_models_hold_all_rules_of_architecture_and_behaviour(name):
     assert all(o.holds for o in findings if o.required or gap), findings_table(findings)
 
 
-@pytest.mark.parametrize('cls', [faulty.Sound, *(v for v in vars(sound).values() if isinstance(v, type))])
+@pytest.mark.parametrize('cls', [v for v in vars(sound).values() if isinstance(v, type)])
 def test_an_unusual_model_is_not_failed(cls):
     findings = check_model(cls, gap=True)
     assert all_hold(findings), findings_table(findings)
 
 
-@pytest.mark.parametrize('rule, name', [(k, o) for k in RULES for o in faulty.BREAKS.get(k, '').split()])
-def test_a_faulty_model_breaks_its_rule_and_no_other(rule, name):
-    findings = check_model(getattr(faulty, name))
-    assert broken(findings) == [rule], findings_table(findings)
-    (found,) = [o for o in findings if o.rule == rule]
-    assert found.hint and found.found and '\n' not in found.found and found.found != found.expected
-
-
-@pytest.mark.parametrize('name', kinds.FOUND)
-def test_each_kind_gets_its_finding_and_all_else_is_still_checked(name):
-    rule, found, not_held = kinds.FOUND[name]
-    findings = check_model(getattr(kinds, name), gap=rule == 'global_average_pooling')
+# networks that break one rule each, and no other, stand beside the rules, in their notebook
+@pytest.mark.parametrize('name', faulty.FOUND)
+def test_a_faulty_model_gets_its_finding_and_all_else_is_still_checked(name):
+    rule, found, not_held = faulty.FOUND[name]
+    findings = check_model(getattr(faulty, name), gap=rule == 'global_average_pooling')
     (o,) = [o for o in findings if o.rule == rule]
     assert o.found.startswith(found) and o.holds == (found == 'none' and not not_held), findings_table(findings)
+    if rule != 'shape' and 'Error' in found:
+        assert '\n' not in o.found and o.hint.startswith('The message is'), "and not the rule's"
+    else:
+        assert o.hint == ('' if o.holds else RULES[rule].hint)
     assert broken(findings) == not_held.split(), findings_table(findings)
-    unchecked = [o.rule for o in findings if o.holds is None]
-    assert (unchecked == []) == (not {'finite', 'gradients'} & set(not_held.split())), findings_table(findings)
+    blocked = {'runs', 'finite', 'gradients', 'deterministic'} & {*not_held.split()} or 'for 40 images' in found
+    assert bool(blocked) == any(o.holds is None for o in findings), findings_table(findings)
 
 
-@pytest.mark.parametrize('name', ['RawScores', 'RawScoresInTraining', 'Base'])
+@pytest.mark.parametrize('name', ['Logits', 'RawScoresInTraining', 'Sound'])
 def test_with_logits_raw_scores_are_the_rule_and_log_probabilities_give_the_same(name):
-    findings = check_model(getattr(kinds, name), logits=True)
+    findings = check_model(getattr(faulty, name), logits=True)
     assert all_hold(findings) and 'raw_scores' in {o.rule for o in findings}, findings_table(findings)
     assert 'log_probabilities' not in {o.rule for o in findings}
 
 
-def test_with_logits_probabilities_are_not_raw_scores():
-    findings = check_model(faulty.Probabilities, logits=True)
-    assert broken(findings) == ['raw_scores'] and 'without softmax' in findings_table(findings)
-
-
-def test_raw_scores_are_told_what_to_do():
-    (o,) = [o for o in check_model(kinds.RawScores) if not o.holds]
-    assert '--logits' in o.hint and 'log_softmax' in o.hint
-
-
-@pytest.mark.parametrize('form', kinds.POOLINGS)
+@pytest.mark.parametrize('form', faulty.POOLINGS)
 def test_global_average_pooling_is_seen_in_whatever_form(form):
-    class Pooled(kinds.Base):
-        def pool(self, x):
-            return kinds.POOLINGS[form](x)
-
-    (o,) = [o for o in check_model(Pooled, gap=True) if o.rule == 'global_average_pooling']
-    assert o.holds and o.found == '64 places to 1', '8 rows of 8'
-
-
-@pytest.mark.parametrize('name', ['RefusesBlack', 'Raises', 'ChannelsLast'])
-def test_where_an_exception_is_raised_the_message_is_shown_and_no_rules_hint(name):
-    findings = check_model(getattr(kinds, name, None) or getattr(faulty, name))
-    (o,) = [o for o in findings if o.holds is False and o.required]
-    assert o.found.startswith(('ValueError: no contrast', 'RuntimeError: ')) and o.hint.startswith('The message is')
-    assert o.hint not in {r.hint for r in RULES.values()}
+    model = faulty.Sound()
+    model.pool = lambda x: faulty.POOLINGS[form](x)
+    holds, found = RULES['global_average_pooling'](model, *seven_segment_digits(), EDITIONS['mnist_kit'])
+    assert holds and found == '49 places to 1', '7 rows of 7'
 
 
 def test_a_sound_network_without_batch_normalisation_lacks_nothing_else():
-    findings = check_model(kinds.NoNorm, edition=EDITIONS['20k-20'])
+    findings = check_model(faulty.NoNorm, edition=EDITIONS['20k-20'])
     assert broken(findings) == ['batch_normalisation'], 'the budget is that of the edition'
     assert '18,890 parameters' in findings_table(findings)
 
 
 def test_a_network_far_over_budget_need_not_learn_by_heart():
-    findings = check_model(kinds.FarOverBudget)
+    findings = check_model(faulty.FarOverBudget)
     assert broken(findings) == ['budget'] and 'ten times the budget' in findings_table(findings)
     assert [o.rule for o in findings if o.holds is None] == ['overfits_one_batch']
 
@@ -124,7 +100,7 @@ class SameForAll(nn.Module):
 def test_a_lower_learning_rate_is_tried_before_a_network_is_refused(monkeypatch):
     lrs, adam = [], torch.optim.Adam
     monkeypatch.setattr(torch.optim, 'Adam', lambda params, lr: lrs.append(lr) or adam(params, lr))
-    holds, found = RULES['overfits_one_batch'].test(SameForAll(), *seven_segment_digits(), EDITIONS['mnist_kit'])
+    holds, found = RULES['overfits_one_batch'](SameForAll(), *seven_segment_digits(), EDITIONS['mnist_kit'])
     assert not holds and found.startswith('2.30 after 300 steps')
     first, second = lrs
     assert second < first
@@ -196,32 +172,16 @@ def test_what_is_asked_can_be_read_without_torch():
     assert run_python('-c', code).returncode == 0
 
 
-def test_the_digits_are_normalised_and_each_has_its_own_form():
-    x, y = seven_segment_digits(20)
-    assert x.shape == (20, 1, 28, 28) and y.tolist() == [*range(10)] * 2
-    assert torch.equal(x, seven_segment_digits(20)[0]) and not torch.equal(x, seven_segment_digits(20, seed=1)[0])
-    assert x.min() >= -0.1307 / 0.3081 - 1e-6 and x.max() <= (1 - 0.1307) / 0.3081 + 1e-6
-
-
 @pytest.mark.parametrize('name', EDITIONS)
 @pytest.mark.parametrize('more, frozen, ok', [(-1, 0, True), (0, 0, False), (-100, 10_000, True)])
 def test_fewer_than_the_budget_means_at_most_one_less_that_are_trained(name, more, frozen, ok):
     model, n = nn.Module(), EDITIONS[name].budget + more
     model.w = nn.Parameter(torch.zeros(n))
     model.frozen = nn.Parameter(torch.zeros(frozen), requires_grad=False)
-    assert RULES['budget'].test(model, None, None, EDITIONS[name]) == (ok, f'{n:,} parameters')
+    assert RULES['budget'](model, None, None, EDITIONS[name]) == (ok, f'{n:,} parameters')
 
 
 # ---------------------------------------------------------------- runs
-
-
-@pytest.mark.parametrize('name, reaches', [('model1', False), ('model2', False), ('model3', True)])
-def test_model3_alone_reaches_the_target(name, reaches):
-    (folder,) = {o.parent for o in RECORDS.glob(f'{name}-seed*/model.safetensors')}
-    rows = json.loads((folder / 'run.json').read_text())['rows']
-    assert (rows[-1]['valid_accuracy'] >= 0.994) == reaches, 'by arithmetic'
-    by_rule = {o.rule: o.holds for o in check_run(read_run(folder))}
-    assert by_rule['target'] == reaches and by_rule['epochs']
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 import multiprocessing.synchronize
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -54,53 +53,45 @@ def test_a_plan_for_what_is_not_there_is_refused():
 small = dict(seeds=2, source='digits', epochs=1, processes=2, device='cpu')
 
 
-@pytest.fixture(scope='module')
-def gone_on(tmp_path_factory):
-    """Model 1 with and without pooling, seeds 0 and 1, an epoch each on scikit-learn's digits, in a folder where one
-    run was there and a killed study had left two. With what was there before."""
-    folder = put(tmp_path_factory.mktemp('study') / 'new' / 'study', record('model1-gap', 0, (0.9,)))
-    before = contents(folder)
-    left = put(folder, record(seed=0, status='running', rows=[], epochs=20), at='.model1-seed0.123')
-    (left / '.model1-seed0.123' / 'model.safetensors').write_bytes(b'half')
-    (folder / '.model1-seed1.124').mkdir()
-    signals, threads = stop_signals(), torch.get_num_threads()
-    run_study('model1', 'model1-gap', folder=folder, **small)
-    assert (stop_signals(), torch.get_num_threads()) == (signals, threads)
-    return folder, before
-
-
-@pytest.fixture(scope='module')
-def folder(gone_on):
-    return gone_on[0]
-
-
 def figures(folder):
     "The rows of a run, but for the time that they took, and its weights."
     return [o | {'seconds': 0} for o in read_run(folder).rows], (folder / 'model.safetensors').read_bytes()
 
 
-def test_a_study_trains_what_is_missing_and_removes_what_a_killed_one_left(gone_on):
-    folder, before = gone_on
-    made = {run_name(name, seed) for name in ('model1', 'model1-gap') for seed in (0, 1)}
-    assert {p.name for p in folder.iterdir()} - {'.lock'} == made
-    for seed in (0, 1):
-        run = read_run(folder / f'model1-seed{seed}')
-        assert (run.model, run.variant, run.seed, run.source, run.status) == ('model1', '', seed, 'digits', 'finished')
-        assert run.recipe['epochs'] == len(run.rows) == 1 and run.recipe['lr'] == 0.01 and run.train['n'] == 1500
-    run = read_run(folder / 'model1-gap-seed1')
-    assert (run.variant, run.model, run.params) == ('model1-gap', 'Model1AveragePool', 7108 - 4900 - 20)
-    after = contents(folder)
+def test_a_study_goes_on_and_two_processes_one_and_the_threads_of_a_cluster_train_the_same(tmp_path, monkeypatch):
+    "Of an ablation and its model, where seed 1 of the ablation was there, and a killed study had left two of seed 0."
+    folder, one, cluster = (tmp_path / o for o in ('new/study', 'one', 'cluster'))
+    put(folder, record('model1-gap', 1, (0.9,)))
+    before, names, args = contents(folder), ('model1', 'model1-gap'), small | dict(seeds=1)
+    left = put(folder, record(seed=0, status='running', rows=[], epochs=20), at='.model1-seed0.123')
+    (left / '.model1-seed0.123' / 'model.safetensors').write_bytes(b'half')
+    (folder / '.model1-gap-seed0.124').mkdir()
+    signals, threads = stop_signals(), torch.get_num_threads()
+    s = run_study(*names, folder=folder, **args)
+    assert (stop_signals(), torch.get_num_threads()) == (signals, threads) and len(s.frame()) == 3
+    made, after = ['model1-seed0', 'model1-gap-seed0'], contents(folder)
+    assert {p.name for p in folder.iterdir()} - {'.lock'} == {*made, 'model1-gap-seed1'}
     assert before and {k: after[k] for k in before} == before
-    assert len(Study(folder).frame()) == 4
+    run, gap = (read_run(folder / o) for o in made)
+    assert (run.model, run.variant, run.seed, run.source, run.status) == ('model1', '', 0, 'digits', 'finished')
+    assert run.recipe['epochs'] == len(run.rows) == 1 and run.recipe['lr'] == 0.01 and run.train['n'] == 1500
+    assert (gap.variant, gap.model, gap.params) == ('model1-gap', 'Model1AveragePool', 7108 - 4900 - 20)
 
-
-def test_one_process_gives_the_same_numbers_as_two_with_the_same_threads(folder, tmp_path, monkeypatch):
-    threads = read_run(folder / 'model1-seed0').device['threads']
+    threads = run.device['threads']
     monkeypatch.setattr(study_module, 'available_cores', lambda: threads)  # all of them for the one process
-    run_study('model1', folder=tmp_path, **small | dict(processes=1))
-    for name in ('model1-seed0', 'model1-seed1'):
-        assert figures(tmp_path / name) == figures(folder / name)
-        assert read_run(tmp_path / name).device['threads'] == threads
+    run_study('model1', folder=one, **args | dict(processes=1))
+    cluster.mkdir()
+    how = dict(seed=0, source='digits', epochs=1, device='cpu', threads=threads)
+    with ThreadPoolExecutor(2) as pool:
+        outs = list(pool.map(lambda name: run_one(cluster, name, **how), names))
+    assert [o.name for o in outs] == made
+    assert figures(one / 'model1-seed0') == figures(folder / 'model1-seed0')
+    assert [figures(cluster / o) for o in made] == [figures(folder / o) for o in made]
+    assert {read_run(o).device['threads'] for o in (folder / 'model1-gap-seed0', one / 'model1-seed0', *outs)} == {
+        threads
+    }
+    before = contents(cluster)
+    assert run_one(cluster, 'model1', **how) == outs[0] and contents(cluster) == before, 'it was trained already'
 
 
 def test_without_shared_memory_a_study_takes_one_process(tmp_path, monkeypatch):
@@ -115,31 +106,26 @@ def test_without_shared_memory_a_study_takes_one_process(tmp_path, monkeypatch):
     assert len(run_study('model1', folder=tmp_path, **small | dict(seeds=1, processes=1)).runs) == 1
 
 
-def test_two_runs_that_a_cluster_gives_to_one_process_do_not_disturb_each_other(folder, tmp_path):
-    args = dict(source='digits', epochs=1, device='cpu', threads=read_run(folder / 'model1-seed0').device['threads'])
-    with ThreadPoolExecutor(2) as pool:
-        outs = list(pool.map(lambda seed: run_one(tmp_path, 'model1', seed, **args), (0, 1)))
-    assert [figures(o) for o in outs] == [figures(folder / o.name) for o in outs]
-    before = contents(tmp_path)
-    assert run_one(tmp_path, 'model1', 0, **args) == outs[0] and contents(tmp_path) == before, 'it was trained already'
-
-
 @pytest.mark.slow
-def test_the_notebooks_example_trains_on_a_dask_cluster_what_processes_train(folder, tmp_path, monkeypatch, capsys):
+def test_the_notebooks_example_trains_on_a_dask_cluster_what_one_process_trains(tmp_path, monkeypatch, capsys):
     cells = json.loads((ROOT / 'nbs/tools/study.ipynb').read_text(encoding='utf-8'))['cells']
     (example,) = re.findall(r'```python\n(.+?)```', '\n'.join(''.join(c['source']) for c in cells), re.S)
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert '(2 of 2 runs)' in capsys.readouterr().out
+    threads = read_run('study/model1-seed0').device['threads']
+    monkeypatch.setattr(study_module, 'available_cores', lambda: threads)
+    run_study('model1', folder='one', **small | dict(processes=1))
     for name in ('model1-seed0', 'model1-seed1'):
-        assert figures(tmp_path / 'study' / name) == figures(folder / name)
+        assert figures(tmp_path / 'study' / name) == figures(tmp_path / 'one' / name)
     assert {p.name for p in (tmp_path / 'study').iterdir()} == {'model1-seed0', 'model1-seed1'}
 
 
-def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(folder):
+def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(tmp_path):
+    folder = put(tmp_path, record(accs=(0.9,)), record(seed=1, accs=(0.9,)))
     before = contents(folder)
     (folder / '.model1-seed9.125').mkdir()  # a killed study left it
-    assert len(run_study('model1', folder=folder, **small).runs) == 4 and contents(folder) == before
+    assert len(run_study('model1', folder=folder, **small).runs) == 2 and contents(folder) == before
     assert not (folder / '.model1-seed9.125').exists()
     with FileLock(folder / '.lock', timeout=0):
         pass
@@ -181,11 +167,10 @@ def refuses(folder, *parts, names=('model1',), **args):
     assert contents(folder) == before
 
 
-def test_a_folder_that_another_process_uses_is_refused(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / 'study')
-    put(tmp_path / 'study', record(seed=2, status='running', rows=[], epochs=1), at='.model1-seed2.99')
-    with FileLock(tmp_path / 'study' / '.lock'):
-        refuses(tmp_path / 'study', 'in use by another process', 'choose another', seeds=3)
+def test_a_folder_that_another_process_uses_is_refused(tmp_path):
+    put(tmp_path, record(status='running', rows=[], epochs=1), at='.model1-seed0.99')
+    with FileLock(tmp_path / '.lock'):
+        refuses(tmp_path, 'in use by another process', 'choose another')
 
 
 asked = 'expected model1 seed 0 on digits, 1 epochs', 'choose another'

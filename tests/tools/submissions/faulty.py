@@ -1,4 +1,4 @@
-"""Networks with one fault each; `BREAKS` says which rule it breaks. `Sound` has none."""
+"""Networks that are sound but for one thing. `FOUND` says what a rule finds on it, `BREAKS` what breaks the process."""
 
 import torch
 import torch.nn.functional as F
@@ -10,91 +10,216 @@ def block(ni, nf, ks=3):
 
 
 class Sound(nn.Module):
-    "5,106 parameters: what the faulty ones are made from."
+    "5,106 parameters: what the others are made from. Its maps before they are pooled are (N, 16, 7, 7)."
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(
-            block(1, 8),
-            block(8, 16),
-            nn.MaxPool2d(2),
-            block(16, 8, 1),
-            block(8, 16),
-            block(16, 16),
-            nn.AdaptiveAvgPool2d(1),
-        )
+        first = block(1, 8), nn.MaxPool2d(2), block(8, 16), block(16, 8, 1)
+        self.body = nn.Sequential(*first, block(8, 16), block(16, 16))
         self.head = nn.Conv2d(16, 10, 1)
 
+    def pool(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+    def scores(self, x):
+        return self.head(self.pool(self.body(x))).flatten(1)
+
     def forward(self, x):
-        return F.log_softmax(self.head(self.body(x)).flatten(1), dim=1)
+        return F.log_softmax(self.scores(x), dim=1)
 
 
-class OverBudget(Sound):
-    def __init__(self):
-        super().__init__()
-        self.body[4] = block(8, 32)
-        self.body[5] = block(32, 16)
+# ---------------------------------------------------------------- what comes in, and what comes out
+
+
+class Raises(Sound):
+    def forward(self, x):
+        raise RuntimeError('one\ntwo')
+
+
+class EvaluatesAlways(Sound):
+    def forward(self, x):
+        self.eval()
+        return super().forward(x)
 
 
 class Logits(Sound):
     def forward(self, x):
-        return self.head(self.body(x)).flatten(1)
+        return self.scores(x)
 
 
-class Probabilities(Sound):
+class RawScoresInTraining(Sound):
     def forward(self, x):
-        return super().forward(x).exp()
+        return self.scores(x) if self.training else super().forward(x)
 
 
-class SoftmaxTwice(Sound):  # on images of 14×14: it takes all 600 steps
+class Sigmoid(Sound):  # a small one, on images of 14×14: it takes all 600 steps
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.AvgPool2d(2), *self.body)
+        self.body = nn.Sequential(nn.AvgPool2d(2), *self.body[:3])
 
     def forward(self, x):
-        return F.log_softmax(super().forward(x).exp(), dim=1)
+        return torch.sigmoid(self.scores(x))
 
 
-class DenseHead(Sound):
+class PooledAfterwards(Sound):
+    def forward(self, x):
+        return F.log_softmax(self.head(self.body(x)), dim=1).mean((2, 3))
+
+
+class OverTheBatch(Sound):
+    def forward(self, x):
+        return F.log_softmax(self.scores(x), dim=0)
+
+
+class OverOnePlace(Sound):
+    def forward(self, x):
+        return F.log_softmax(self.head(self.pool(self.body(x))), dim=-1).flatten(1)
+
+
+class ElevenDigits(Sound):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(block(1, 4), nn.MaxPool2d(4), block(4, 8), nn.Flatten())
-        self.head = nn.Linear(8 * 4 * 4, 10)
+        self.head = nn.Conv2d(16, 11, 1)
+
+
+class Maps(Sound):
+    def forward(self, x):
+        return F.log_softmax(self.head(self.pool(self.body(x))), dim=1)
+
+
+class SqueezedBefore(Sound):
+    def forward(self, x):
+        return F.log_softmax(self.head(self.pool(self.body(x))).squeeze(), dim=1)
+
+
+class RefusesBlack(Sound):
+    def forward(self, x):
+        if (x.flatten(1).std(1) == 0).any():
+            raise ValueError('no contrast')
+        return super().forward(x)
+
+
+class NaN(Sound):
+    def forward(self, x):
+        return super().forward(x / x.std((1, 2, 3), keepdim=True))
+
+
+# ---------------------------------------------------------------- layers
+
+
+class UnusedBlock(Sound):
+    def __init__(self):
+        super().__init__()
+        self.block8 = block(16, 16)
+        self.drop = nn.Dropout(0.1)
+
+
+class UnusedBias(Sound):
+    def scores(self, x):
+        return F.conv2d(self.pool(self.body(x)), self.head.weight).flatten(1)
+
+
+class OnlyInTraining(Sound):
+    def __init__(self):
+        super().__init__()
+        self.noise = nn.Parameter(torch.zeros(10))
+
+    def scores(self, x):
+        return super().scores(x) + (self.noise if self.training else 0)
+
+
+class InOneTensor(Sound):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(5))
+
+    def scores(self, x):
+        return super().scores(x) + torch.cat([self.left, self.right])
+
+
+class BiasBeforeReLU(Sound):
+    def __init__(self):
+        super().__init__()
+        self.body[0] = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(inplace=True), nn.BatchNorm2d(8))
+
+
+class GhostNorm(nn.BatchNorm2d):
+    "Batch normalisation of four parts of the batch, each by itself, in training."
+
+    always = False
 
     def forward(self, x):
-        return F.log_softmax(self.head(self.body(x)), dim=1)
+        if not self.training and not self.always:
+            return super().forward(x)
+        n, c, h, w = x.shape
+        out = F.batch_norm(x.view(n // 4, 4 * c, h, w), None, None, self.weight.repeat(4), self.bias.repeat(4), True)
+        return out.view(n, c, h, w)
+
+
+class Ghost(Sound):
+    def __init__(self):
+        super().__init__()
+        self.body[0] = nn.Sequential(nn.Conv2d(1, 8, 3), GhostNorm(8), nn.ReLU())
+
+
+class GhostAlways(Ghost):
+    def __init__(self):
+        super().__init__()
+        self.body[0][1].always = True
+
+
+class FarOverBudget(Sound):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Sequential(nn.Conv2d(16, 4096, 1), nn.ReLU(), nn.Conv2d(4096, 10, 1))
+
+
+class NoNorm(nn.Sequential):
+    "Ten convolutions without batch normalisation, 18,890 parameters, on images of 7×7."
+
+    def __init__(self):
+        def conv(ni, nf, padding=1):
+            return nn.Sequential(nn.Conv2d(ni, nf, 3, padding=padding), nn.ReLU())
+
+        first = [nn.AvgPool2d(4), conv(1, 16), *(conv(16, 16) for _ in range(5)), nn.MaxPool2d(2)]
+        last = [conv(16, 16), conv(16, 16), conv(16, 16, 0), nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1)]
+        super().__init__(*first, *last, nn.Flatten(), nn.LogSoftmax(1))
+
+
+class Flattened(Sound):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            block(1, 4), nn.MaxPool2d(2), block(4, 8), nn.MaxPool2d(2), block(8, 16), nn.ZeroPad2d(2)
+        )
+        self.head = nn.Sequential(nn.Linear(16 * 7 * 7, 5), nn.Linear(5, 10))
+
+    def scores(self, x):
+        return self.head(self.body(x).flatten(1))
 
 
 class DenseAfterPooling(Sound):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(block(1, 4), block(4, 8), nn.MaxPool2d(6), nn.Flatten())
+        self.body = nn.Sequential(block(1, 4), block(4, 8), nn.MaxPool2d(6))
         self.head = nn.Linear(8 * 4 * 4, 10)
 
-    def forward(self, x):
-        return F.log_softmax(self.head(self.body(x)), dim=1)
+    def scores(self, x):
+        return self.head(self.body(x).flatten(1))
 
 
-class DenseInDisguise(DenseHead):
-    def forward(self, x):
-        return F.log_softmax(torch.einsum('ni,oi->no', self.body(x), self.head.weight) + self.head.bias, dim=1)
+class DenseInDisguise(DenseAfterPooling):
+    def scores(self, x):
+        return torch.einsum('ni,oi->no', self.body(x).flatten(1), self.head.weight) + self.head.bias
 
 
-class NoBatchNorm(Sound):
+class DenseOverFewPixels(Sound):
     def __init__(self):
         super().__init__()
-        for o in self.body:
-            if isinstance(o, nn.Sequential):
-                o[1] = nn.Identity()
+        self.head = nn.Linear(16, 10)
 
-
-class NotInTheGraph(Sound):
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        return super().forward(x * self.scale.item())
+    def scores(self, x):
+        return self.head(F.adaptive_avg_pool2d(self.body(x).mean(1, keepdim=True), 4).flatten(1))
 
 
 class DeadReLU(Sound):
@@ -104,9 +229,13 @@ class DeadReLU(Sound):
         nn.init.constant_(self.body[0][0].bias, -100.0)
 
 
-class AlwaysDropsOut(Sound):
+class InAList(Sound):
+    def __init__(self):
+        super().__init__()
+        self.more = [nn.Conv2d(1, 1, 1)]
+
     def forward(self, x):
-        return F.log_softmax(self.head(F.dropout(self.body(x), 0.2)).flatten(1), dim=1)
+        return super().forward(self.more[0](x))
 
 
 class Remembers(Sound):
@@ -119,92 +248,32 @@ class Remembers(Sound):
         return super().forward(x)
 
 
-class ChangesImages(Sound):
-    def forward(self, x):
-        x -= x.mean((1, 2, 3), keepdim=True)
-        return super().forward(x)
+# ---------------------------------------------------------------- pooling
 
 
-class LooksAtNeighbours(Sound):
-    def __init__(self):
-        super().__init__()
-        self.body[0][1] = nn.BatchNorm2d(8, track_running_stats=False)
+class TooLateAdaptive(Sound):
+    def pool(self, x):
+        return F.adaptive_avg_pool2d(x.amax((2, 3), keepdim=True), 1)
 
 
-class ChannelsLast(Sound):  # wants (N, 28, 28, 1)
-    def forward(self, x):
-        return super().forward(x.permute(0, 3, 1, 2))
+class MeanOfRowsOnly(Sound):
+    def pool(self, x):
+        return x.mean(3, keepdim=True).amax(2, keepdim=True)
 
 
-class Raises(Sound):
-    def forward(self, x):
-        raise RuntimeError('one\ntwo')
+POOLINGS = dict(
+    mean=lambda x: x.mean((2, 3), keepdim=True),
+    adaptive=nn.AdaptiveAvgPool2d((1, 1)),
+    window=nn.AvgPool2d(7),
+    window_of_its_shape=lambda x: F.avg_pool2d(x, x.shape[2:]),
+    view=lambda x: x.view(len(x), 16, -1).mean(2)[..., None, None],
+    one_after_the_other=lambda x: x.mean(3, keepdim=True).mean(2, keepdim=True),
+    einsum=lambda x: torch.einsum('nchw->nc', x)[..., None, None] / 49,
+    scores_first=lambda x: x.sum((2, 3), keepdim=True) / 49,
+)
 
 
-class FixedBatch(Sound):
-    def forward(self, x):
-        return F.log_softmax(self.head(self.body(x)).view(128, 10), dim=1)
-
-
-class ElevenDigits(Sound):
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Conv2d(16, 11, 1)
-
-
-class Maps(Sound):
-    def forward(self, x):
-        return F.log_softmax(self.head(self.body(x)), dim=1)
-
-
-class NaN(Sound):
-    def forward(self, x):
-        return super().forward(
-            (x - x.flatten(1).min(1).values[:, None, None, None]) / x.flatten(1).std(1)[:, None, None, None]
-        )
-
-
-class Corner(Sound):
-    def forward(self, x):
-        return super().forward(x[..., 7:22, 7:22])
-
-
-class UnusedBatchNorm(NoBatchNorm):
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.BatchNorm2d(16, affine=False)
-
-
-class InAList(Sound):
-    def __init__(self):
-        super().__init__()
-        self.more = [nn.Conv2d(1, 1, 1)]
-
-    def forward(self, x):
-        return super().forward(self.more[0](x))
-
-
-class EvaluatesAlways(Sound):
-    def forward(self, x):
-        self.eval()
-        return super().forward(x)
-
-
-class LogitsInTraining(Sound):
-    def forward(self, x):
-        out = self.head(self.body(x)).flatten(1)
-        return out if self.training else F.log_softmax(out, dim=1)
-
-
-class DenseOverFewPixels(Sound):
-    def __init__(self):
-        super().__init__()
-        self.body = self.body[:5]
-        self.head = nn.Linear(16, 10)
-
-    def forward(self, x):
-        maps = F.adaptive_avg_pool2d(self.body(x).mean(1, keepdim=True), 4)
-        return F.log_softmax(self.head(maps.flatten(1)), dim=1)
+# ---------------------------------------------------------------- what ends or fills a process
 
 
 class NeverEnds(Sound):
@@ -242,21 +311,37 @@ class ForgetsSuper(nn.Module):
         self.conv = nn.Conv2d(1, 10, 28)
 
 
-BREAKS = dict(
-    budget='OverBudget',
-    log_probabilities='Logits Probabilities LogitsInTraining',
-    overfits_one_batch='SoftmaxTwice',
-    convolutional='DenseHead DenseAfterPooling DenseInDisguise DenseOverFewPixels',
-    batch_normalisation='NoBatchNorm UnusedBatchNorm',
-    gradients='NotInTheGraph DeadReLU InAList',
-    deterministic='AlwaysDropsOut Remembers',
-    leaves_images_alone='ChangesImages',
-    ignores_neighbours='LooksAtNeighbours',
-    runs='ChannelsLast Raises EvaluatesAlways',
-    shape='FixedBatch ElevenDigits Maps',
-    finite='NaN',
-    receptive_field='Corner',
-    finishes='NeverEnds Hog Leaves',
-    quiet='Prints',
-    loads='WantsArguments ForgetsSuper',
+BREAKS = dict(finishes='NeverEnds Hog Leaves', quiet='Prints', loads='WantsArguments ForgetsSuper')
+
+# the rule, and what it finds; then the required rules that do not hold
+FOUND = dict(
+    Raises=('runs', 'RuntimeError: one', 'runs'),
+    EvaluatesAlways=('runs', 'forward calls self.train() or self.eval()', 'runs'),
+    Logits=('log_probabilities', 'raw scores, as `CrossEntropyLoss` takes them', 'log_probabilities'),
+    RawScoresInTraining=('log_probabilities', 'in training, raw scores, as `CrossEntropyLoss`', 'log_probabilities'),
+    Sigmoid=('log_probabilities', 'between 0 and 1, but', 'log_probabilities overfits_one_batch'),
+    PooledAfterwards=('log_probabilities', 'in training, none above 0, but the exponentials', 'log_probabilities'),
+    OverTheBatch=('log_probabilities', 'log-probabilities over the batch', 'log_probabilities ignores_neighbours'),
+    OverOnePlace=('log_probabilities', 'only zeros, as log_softmax gives them', 'log_probabilities gradients'),
+    ElevenDigits=('shape', '(40, 11) for 40 images', 'shape'),
+    Maps=('shape', '(40, 10, 1, 1) for 40 images', 'shape'),
+    SqueezedBefore=('shape', 'IndexError: Dimension out of range', 'shape'),
+    RefusesBlack=('finite', 'ValueError: no contrast', 'finite'),
+    NaN=('finite', 'NaN or infinite for ', 'finite'),
+    UnusedBlock=('unused_layers', '`block8` and 1 more are never used in forward: delete them', ''),
+    UnusedBias=('unused_layers', '`head.bias` is never used in forward: delete it', ''),
+    OnlyInTraining=('unused_layers', 'none', ''),
+    InOneTensor=('unused_layers', 'none', ''),
+    BiasBeforeReLU=('bias_before_norm', 'none', ''),
+    Ghost=('bias_before_norm', '`body.0.0.bias`', ''),
+    GhostAlways=('shape', "RuntimeError: shape '[0, 32, 26, 26]' is invalid", 'shape ignores_neighbours'),
+    Flattened=('convolutional', 'a fully connected layer over 784 values of 49 pixels in 16', 'convolutional'),
+    DenseAfterPooling=('convolutional', 'a fully connected layer over 128 values of 16 pixels in 8', 'convolutional'),
+    DenseInDisguise=('convolutional', 'a fully connected layer over 128 values of 16 pixels in 8', 'convolutional'),
+    DenseOverFewPixels=('convolutional', 'a fully connected layer over 16 values of 16 pixels', 'convolutional'),
+    DeadReLU=('gradients', 'only zeros for body.0.0.', 'gradients'),
+    InAList=('gradients', 'a layer is used that is not registered in the model', 'gradients'),
+    Remembers=('deterministic', 'calls changes in evaluation', 'deterministic'),
+    TooLateAdaptive=('global_average_pooling', 'the map is already 1×1', 'global_average_pooling'),
+    MeanOfRowsOnly=('global_average_pooling', 'none', 'global_average_pooling'),
 )

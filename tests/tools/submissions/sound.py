@@ -4,19 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-
-def block(ni, nf):
-    return nn.Sequential(nn.Conv2d(ni, nf, 3, bias=False), nn.BatchNorm2d(nf), nn.ReLU())
+from .faulty import Sound
 
 
-class Base(nn.Module):
+class Base(Sound):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(block(1, 8), block(8, 16), nn.MaxPool2d(2), block(16, 16), block(16, 16))
         self.head = nn.Linear(16, 10)
 
-    def forward(self, x):
-        return F.log_softmax(self.head(self.body(x).mean((2, 3))), dim=1)
+    def scores(self, x):
+        return self.head(self.body(x).mean((2, 3)))
 
 
 class HiddenLayer(Base):
