@@ -6,8 +6,8 @@
 __all__ = ['Bench', 'run_bench', 'read_bench']
 
 # %% ../../nbs/tools/bench.ipynb #07168a82
-import json, tempfile, time
-from dataclasses import asdict, dataclass, field, fields
+import json, subprocess, sys, tempfile, time
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -52,12 +52,12 @@ def _timed(f, device, calls=1, batches=1):
     return way
 
 # %% ../../nbs/tools/bench.ipynb #b0010005
-def _learner(source, device, name, batches):
+def _learner(source, device, name, batches, **changes):
     "A learner of this kit, as it comes, with so many batches in an epoch."
-    recipe,(source,(x,y),_) = SPECS[name].recipe,load_source(source)
+    recipe,(source,(x,y),_) = replace(SPECS[name].recipe, **changes),load_source(source)
     i = torch.arange(batches*recipe.bs)%len(x)  # images are repeated if there are not so many
     ds = DigitDataset(x[i], y[i], source)
-    return learner_for(name, dls_of(ds, ds, recipe=recipe, device=device))
+    return learner_for(name, dls_of(ds, ds, recipe=recipe, device=device), recipe)
 
 # %% ../../nbs/tools/bench.ipynb #83c14e1a
 class _PlainMNIST(datasets.MNIST):
@@ -146,6 +146,34 @@ def _writing(learn, folder):
         checkpoints.after_epoch()
     return _timed(write, learn.dls.device)
 
+# %% ../../nbs/tools/bench.ipynb #eca8a15e
+_NEW_PROCESS = '''
+import json, sys, time
+from mnist_kit.tools.sandbox import end_with_parent, own_memory
+end_with_parent()
+(began,name,source,device),found = json.loads(sys.argv[1]),{}
+def reached(what): found[what] = time.time()-began, own_memory('VmHWM') if sys.platform=='linux' else None
+def stop(self): raise CancelFitException
+from fastai.vision.learner import Callback, CancelFitException  # all that the kit needs of fastai
+reached('fastai imported')
+from mnist_kit.learner import learner_for
+learn = learner_for(name, source=source, device=device)
+learn.dls.one_batch()
+reached('first batch')
+learn.fit_recipe(1, cbs=Callback(after_batch=stop))
+reached('first step')
+learn.validate()
+reached('validated')
+print(json.dumps(found))
+'''
+
+def _new_process(*args):
+    "What it has reached, after how many seconds, and with how many MiB at most. Raises `TrainingError` if it dies."
+    args = [sys.executable, '-W', 'ignore', '-c', _NEW_PROCESS, json.dumps([time.time(), *args])]
+    p = subprocess.run(args, stdout=subprocess.PIPE, text=True)
+    if not p.returncode: return json.loads(p.stdout.splitlines()[-1])
+    raise TrainingError(f'a process ended with {p.returncode}: expected 0; if memory is short, close other programs')
+
 # %% ../../nbs/tools/bench.ipynb #d2803763
 def _parts(bench, models, device):
     "Measure one thing after the other: yields a table's title, unit, columns to compare with, and values."
@@ -159,10 +187,20 @@ def _parts(bench, models, device):
     with tempfile.TemporaryDirectory() as d:
         ways = dict(epoch=_kit(learner('model3', batches)), writing=_writing(learner('model3', 1), d))
         yield 'model3, what is written after an epoch','s',['epoch'],_by_turns(ways, rounds).mul([-(-n//128), 1])
-    if gpu and not bench.quick:
+    if bench.quick: return
+    sizes = [32,64,128,256,512,1024]
+    ways = {f'batches of {o}': _kit(learner('model3', max(1024, 64*batches)//o, bs=o)) for o in sizes}
+    yield 'model3, by batch size','µs for an image',[],1e6*_by_turns(ways, rounds)/sizes
+    ways = {f'{128*o:,} images': _kit(learner('model3', o)) for o in (n//1280,n//128)}
+    yield 'model3, by data size','µs for an image',[],1e6*_by_turns(ways, 2)/128
+    if gpu:
         usual,fast = (learner_for('model3', source=bench.source, device=device) for _ in range(2))
         ways = {k: _timed(partial(_fit, o), o.dls.device) for k,o in dict(kit=usual, to_fast=fast.to_fast()).items()}
         yield 'model3, whole recipe','s with validation',['kit'],_by_turns(ways, 1)
+    found = pd.DataFrame([_new_process(o, bench.source, str(device_for(device))) for o in models])
+    yield 'from starting Python','s',[],found.map(lambda o: o[0])
+    if sys.platform=='linux': yield 'memory, at most so far','MiB',[],found.map(lambda o: o[1])
+
 
 # %% ../../nbs/tools/bench.ipynb #c0b10002
 def _middle(o):
@@ -217,7 +255,7 @@ def run_bench(
     batches:int|None=None, # in a round; None: 4 on a CPU, so that turns are short; a whole epoch on a GPU
     rounds:int|None=None   # None: 36 on a CPU, 12 on a GPU; a sixth of that if quick
 )->Bench:
-    "Measure all there is to measure, one thing after the other."
+    "Measure all there is to measure, one thing after the other. Raises `TrainingError` if a process of it dies."
     source,(images,_),_ = load_source(source)
     found = describe_device(device_for(device))
     usual = (4,36) if found['type']=='cpu' else (len(images)//128,12)

@@ -182,7 +182,7 @@ class Report:
     def title(self)->str:
         return self.what if ':' in self.what or self.model in ('', self.what) else f'{self.what}:{self.model}'
     @property
-    def exercises(self)->bool: return any(o.rule in _EXERCISES for o in self.findings)
+    def exercises(self)->bool: return any(o.rule in EXERCISES for o in self.findings)
     @property
     def required(self)->list: return [o for o in self.findings if o.required]
     @property
@@ -266,25 +266,20 @@ def check_submission(
     return _report(sub, out, expected, memory, tell and tell.limit or limit)
 
 # %% ../../nbs/tools/grade.ipynb #exgr0002
-_EXERCISES = {k: Finding(k, sentence, None, 'not checked', 'a right answer') for k,sentence in dict(
-    counts='1. The parameters of Model 1 are counted.', Baseline='2. Model 1 is written as a class.',
-    Regularised='3. A network has dropout and global average pooling.',
-    augment='4. A batch is turned and moved.', one_cycle='5. The learning rate follows one cycle.').items()}
-
 def _is_exercises(sub):
     "Is it the notebook of the exercises, handed in? Two of its checks, called in a line of their own, say so."
     if sub.name or not (sub.path or '').endswith('.ipynb') or not Path(sub.path).is_file(): return False
-    checks = rb'(?:"|\\n)(check_(?:counts|baseline|regularised|augment|one_cycle))\('
-    return len(set(re.findall(checks, Path(sub.path).read_bytes())))>1
+    checks = rf'(?:"|\\n)(check_(?:{"|".join(EXERCISES).lower()}))\('
+    return len(set(re.findall(checks.encode(), Path(sub.path).read_bytes())))>1
 
 def _of_exercises(sub, timeout, memory, threads, started):
     "The report on the notebook of the exercises."
     args = dict(path=str(Path(sub.path).absolute()), threads=threads)
     first = 'from mnist_kit.tools.exercises import judge_notebook; import mnist_kit.all'  # which the notebook imports
     out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory, started=started)
-    r = _report(sub, out, _EXERCISES, memory, timeout)
+    r = _report(sub, out, EXERCISES, memory, timeout)
     def of(o):
-        if o.rule not in _EXERCISES: return replace(o, required=False)
+        if o.rule not in EXERCISES: return replace(o, required=False)
         expected,_,hint = o.hint.partition('. ')  # as a `NotYet` says it
         return replace(o, expected=expected or o.expected, hint=hint)
     return replace(r, findings=[*map(of, r.findings)])

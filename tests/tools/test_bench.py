@@ -1,11 +1,12 @@
 "How fast the kit is: measured, recorded, and told. (The notebook tests the turns, the ways and what a table tells.)"
 
 import json
+import subprocess
 from functools import partial
 
 import pytest
 
-from mnist_kit.core import InputError
+from mnist_kit.core import InputError, TrainingError
 from mnist_kit.learner import learner_for
 from mnist_kit.models import RECORDS
 from mnist_kit.tools import bench as module
@@ -13,20 +14,28 @@ from mnist_kit.tools.bench import Bench, read_bench, run_bench
 from mnist_kit.tools.cli import mnist_kit_bench
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('device', ['cpu', 'cuda'])
 def test_a_full_benchmark_has_every_table(tmp_path, device, request):
     if device == 'cuda':
         request.getfixturevalue('on_gpu')
     b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', device, batches=4 if device == 'cuda' else 1, rounds=1)
     assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
+    tables = {', '.join(o['values']): o['values'] for o in b.tables.values()}
     ways, parts = 'plain, kit, contiguous, channels last, StayOnDevice, ', 'CapturedStep, to_fast, bf16, '
-    asked = (
-        [ways + parts + 'bare', 'epoch, writing', 'kit, to_fast']
-        if device == 'cuda'
-        else [ways + 'bare', 'epoch, writing']
-    )
-    assert [', '.join(o['values']) for o in b.tables.values()] == asked
-    assert all(min(v) > 0 for o in b.tables.values() for v in o['values'].values())
+    asked = {ways + parts + 'bare', 'kit, to_fast'} if device == 'cuda' else {ways + 'bare'}
+    asked |= {'epoch, writing', '128 images, 1,408 images'}
+    asked |= {', '.join(f'batches of {o}' for o in (32, 64, 128, 256, 512, 1024))}
+    assert asked < set(tables) and all(min(v) > 0 for o in tables.values() for v in o.values())
+    assert list(b.tables['from starting Python']['values'])[:3] == ['fastai imported', 'first batch', 'first step']
+    memory = b.tables['memory, at most so far']['values']
+    assert 50 < memory['fastai imported'][0] < memory['validated'][0]
+
+
+def test_a_process_that_dies_is_an_error_in_one_line(monkeypatch):
+    monkeypatch.setattr(subprocess, 'run', lambda args, **how: subprocess.CompletedProcess(args, -9, ''))
+    with pytest.raises(TrainingError, match='^a process ended with -9: expected .*$'):
+        module._new_process('model1', 'digits', 'cpu')
 
 
 def bench(**changes):
