@@ -43,6 +43,10 @@ def contents(folder):
     return found
 
 
+def names(folder):
+    return {str(o.relative_to(folder)) for o in folder.rglob('*')}
+
+
 def in_own_session(f, folder):
     os.setsid()
     f(folder)
@@ -78,11 +82,11 @@ def kill_and_resume(folder, kind, kills, seed):
         except ProcessLookupError:
             pass  # it had finished
         p.join()
-        if contents(out) != whole:
+        if contents(out) != whole or names(out) != names(folder / 'whole'):
             ends(*start(go_on, out))
             resumed += 1
         assert contents(out) == whole
-        assert {o.name for o in out.rglob('*')} == {o.name for o in (folder / 'whole').rglob('*')}
+        assert names(out) == names(folder / 'whole'), names(out)
     return resumed
 
 
