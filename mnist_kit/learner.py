@@ -47,36 +47,28 @@ def sgd(
 # %% ../nbs/05_learner.ipynb #9667311c
 class TrainingChecks(Callback):
     "Raises `TrainingError` for a loss or outputs that make no sense, `InputError` for images that do not fit our networks."
+    def ours(self): return self.iter==0 and name_of(self.model) in MODELS
     def before_batch(self):
-        if self.iter or name_of(self.model) not in MODELS: return
         n = self.x.shape[1]
-        expect(n==1, f'images of {n} channels', 'one; give your fastai DataLoaders img_cls=PILImageBW')
+        expect(n==1 or not self.ours(), f'images of {n} channels', 'one; give your fastai DataLoaders img_cls=PILImageBW')
 
     def after_batch(self):
-        if self.iter==0 and name_of(self.model) in MODELS:
-            expect(self.learn.pred.shape[-1]==CLASSES, f'images of {"×".join(map(str, self.x.shape[2:]))} pixels',
-                   f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
-        if not self.at_once(): return
-        if self.iter==0: self.check_outputs()
-        self.check_loss()
+        size = '×'.join(map(str, self.x.shape[2:]))
+        expect(not self.ours() or self.learn.pred.shape[-1]==CLASSES, f'images of {size} pixels',
+               f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
+        if self.at_once(): self.check()
 
     def at_once(self): return self.learn.loss.device.type=='cpu'  # a GPU would have to be waited for
 
-    def after_train(self):
-        self.check_outputs()
-        self.check_loss()
+    def after_train(self): self.check()
+    def after_validate(self): self.check()
 
-    def after_validate(self): self.check_loss()
-
-    def check_outputs(self):
-        if not (self.training and isinstance(self.loss_func, NLLLossFlat)): return
-        total = self.learn.pred.detach().float().exp().sum(-1)
-        if not total.isfinite().all() or (total-1).abs().max()<0.05: return  # NaN: see the loss; bfloat16 is off by 0.02
-        raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
-                            'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
-
-    def check_loss(self):
-        loss = self.learn.loss
+    def check(self):
+        loss,total = self.learn.loss,self.learn.pred.detach().float().exp().sum(-1)
+        ours = self.training and isinstance(self.loss_func, NLLLossFlat)
+        if ours and total.isfinite().all() and (total-1).abs().max()>0.05:  # bfloat16 is off by 0.02; NaN: see the loss
+            raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
+                                'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
         if not getattr(self.learn, 'yb', ()) or hasattr(self.learn, 'lr_finder') or loss.isfinite().all(): return
         lr = self.opt.hypers[-1]['lr'] if self.opt else self.lr
         phase = 'training' if self.training else 'validation'
