@@ -64,11 +64,12 @@ class TrainingChecks(Callback):
     def after_validate(self): self.check()
 
     def check(self):
-        loss,total = self.learn.loss,self.learn.pred.detach().float().exp().sum(-1)
-        ours = self.training and isinstance(self.loss_func, NLLLossFlat)
-        if ours and total.isfinite().all() and (total-1).abs().max()>0.05:  # bfloat16 is off by 0.02; NaN: see the loss
-            raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
-                                'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
+        loss = self.learn.loss
+        if self.training and isinstance(self.loss_func, NLLLossFlat):
+            total = self.learn.pred.detach().float().exp().sum(-1)
+            if total.isfinite().all() and (total-1).abs().max()>0.05:  # bfloat16 is off by 0.02; NaN: see the loss
+                raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
+                                    'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
         if not getattr(self.learn, 'yb', ()) or hasattr(self.learn, 'lr_finder') or loss.isfinite().all(): return
         lr = self.opt.hypers[-1]['lr'] if self.opt else self.lr
         phase = 'training' if self.training else 'validation'

@@ -46,9 +46,9 @@ def _check(run, out, name, seed, source, epochs):
     recipe,model = recipe_with(v.recipe, epochs=epochs),v.network.__name__ if v.network else v.model
     expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
            'one that has ended; remove it, and it is trained again')
-    found = run.source, run.holdout, recipe_of(run), run.model, run.options, run.name, run.seed
+    found = run.source, run.holdout, run.recipe, run.model, run.options, run.name, run.seed
     expect(found==(source, 0, recipe, model, v.options, name, seed),
-           f"{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, {run.recipe['epochs']} epochs",
+           f"{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, {run.recipe.epochs} epochs",
            f'{name} seed {seed} on {source}, {recipe.epochs} epochs, by the recipe of this version; '
            'choose another study folder')
 
@@ -87,7 +87,7 @@ def run_one(
     v,out = variant_for(name),folder/run_name(name, seed)
     if out.exists(): return out  # a cluster runs again what a lost worker could not report
     recipe = recipe_with(v.recipe, epochs=epochs)
-    begun = [o.parent for o in folder.glob(f'.{out.name}.*/{CHECKPOINT}') if recipe_of(read_run(o.parent))==recipe]
+    begun = [o.parent for o in folder.glob(f'.{out.name}.*/{CHECKPOINT}') if read_run(o.parent).recipe==recipe]
     tmp = begun[0] if begun else folder/f'.{out.name}.{uuid4().hex}'
     with _one_at_a_time:
         before = torch.get_num_threads()
@@ -190,7 +190,7 @@ def ship(
         shutil.copy(path, out)
     for name in {r.name for r in rest}:
         lines = [json.dumps(asdict(r), separators=(',',':'), allow_nan=False) for r in rest if r.name==name]
-        text = f'{{"format":{RUN_FORMAT},"runs":[\n' + ',\n'.join(lines) + '\n]}\n'
+        text = f'{{"format":{Run.format},"runs":[\n' + ',\n'.join(lines) + '\n]}\n'
         write_atomic(folder/f'{name}.runs.json', text.encode())
 
 # %% ../../nbs/tools/study.ipynb #b471ece7

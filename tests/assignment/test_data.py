@@ -234,7 +234,7 @@ def mirrors(tiny, monkeypatch):
         server.shutdown()
 
 
-def test_mnist_is_downloaded_from_torchvisions_mirrors_into_fastais_data_folder(no_data, mirrors, monkeypatch):
+def test_mnist_is_downloaded_from_torchvisions_mirrors_into_fastais_data_folder(mirrors, no_data, monkeypatch):
     mirrors(['good'])
     source, *found = load_source('auto')
     assert source == 'mnist' and is_tiny(found)
@@ -318,7 +318,11 @@ def test_the_device_is_fastais_default_unless_told_otherwise(dls, monkeypatch):
 
 @pytest.mark.parametrize('device', ['gameboy', 'cuda:99', 'meta', 'mps:7', []])
 def test_a_device_that_cannot_be_used_is_refused(device):
-    refused(lambda: dls_for(MODEL3.recipe, source='digits', device=device), f'device {str(device)!r}', 'expected one that PyTorch finds')
+    refused(
+        lambda: dls_for(MODEL3.recipe, source='digits', device=device),
+        f'device {str(device)!r}',
+        'expected one that PyTorch finds',
+    )
 
 
 def test_validation_batches_are_never_augmented(dls):

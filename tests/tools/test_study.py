@@ -20,7 +20,7 @@ from made_runs import contents, put, record, refused
 
 from mnist_kit.core import TrainingError, stop_signals
 from mnist_kit.evidence import PLAN, VARIANTS, Study, Variant, run_name
-from mnist_kit.runs import read_run
+from mnist_kit.runs import CHECKPOINT, read_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
@@ -86,7 +86,7 @@ def test_a_study_trains_what_is_missing_and_removes_what_a_killed_one_left(gone_
     for seed in (0, 1):
         run = read_run(folder / f'model1-seed{seed}')
         assert (run.model, run.variant, run.seed, run.source, run.status) == ('model1', '', seed, 'digits', 'finished')
-        assert run.recipe['epochs'] == len(run.rows) == 1 and run.recipe['lr'] == 0.01 and run.train['n'] == 1500
+        assert run.recipe.epochs == len(run.rows) == 1 and run.recipe.lr == 0.01 and run.train['n'] == 1500
     run = read_run(folder / 'model1-gap-seed1')
     assert (run.variant, run.model, run.params) == ('model1-gap', 'Model1AveragePool', 7108 - 4900 - 20)
     after = contents(folder)
@@ -264,7 +264,7 @@ def wait_until(ready, seconds):
 
 def under_way(folder):
     "Has seed 1 done its first epoch?"
-    return list(folder.glob('.model1-seed1.*/checkpoint.safetensors'))
+    return list(folder.glob(f'.model1-seed1.*/{CHECKPOINT}'))
 
 
 class Stop:
