@@ -126,7 +126,7 @@ def from_json(
     try: return TypeAdapter(kind).validate_json(content)
     except ValidationError as e:
         where,o = _first_of(e)
-        raise InputError(f"{of} is damaged ({where}: {o['msg']}): expected {expected}") from None
+        raise InputError(f"{of} is damaged ({where}{': '*bool(where)}{o['msg']}): expected {expected}") from None
 
 # %% ../nbs/00_core.ipynb #7d2fa924
 def pct(

@@ -8,7 +8,7 @@ __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBa
            'verdicts', 'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
-from collections import OrderedDict
+from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import ceil, copysign, isfinite, sqrt
@@ -332,16 +332,8 @@ def _pairs_needed(c):
     return seeds_needed(sd, away) if (sd := stdev(c.diffs)) and away else c.diff.n
 
 # %% ../nbs/07_evidence.ipynb #58e41a2d
-@dataclass(frozen=True)
-class Claim:
-    "What the assignment says, as a comparison that tests it."
-    topic:str             # what it is about
-    says:str              # what must hold
-    a:str|float           # see `compare`
-    b:str|float
-    metric:str='accuracy'
-    form:str='better'
-
+# what must hold, on what topic, and the comparison that tests it: see `compare`
+Claim = namedtuple('Claim', 'topic says a b metric form', defaults=('accuracy','better'))
 def _claims(topic, *tests): return tuple(Claim(topic, *o) for o in tests)
 
 # %% ../nbs/07_evidence.ipynb #9f1f560d

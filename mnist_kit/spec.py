@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3',
-           'SPECS', 'EDITIONS', 'Recipe', 'recipe_with', 'Stage', 'Reported', 'ModelSpec', 'spec_for', 'Edition',
-           'edition_for']
+           'SPECS', 'EDITIONS', 'Recipe', 'recipe_with', 'spec_for', 'Edition', 'edition_for']
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace
