@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['InputError', 'expect', 'is_whole', 'TrainingError', 'checked', 'write_atomic', 'as_path', 'read_file', 'from_json',
            'pct', 'expect_free', 'alone_in', 'available_cores', 'own_memory', 'utc_now', 'versions', 'stop_signals',
-           'interrupts_noted']
+           'on_stop']
 
 # %% ../nbs/00_core.ipynb #b1ced8f4
 import os, platform, re, signal, threading, time
@@ -14,7 +14,6 @@ from functools import wraps
 from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -199,17 +198,12 @@ def stop_signals()->dict: # of signals, with what is done at each now
     return {s: f for s,f in found.items() if (s.name,f)!=('SIGHUP',signal.SIG_IGN)}
 
 @contextmanager
-def interrupts_noted():
-    "Inside, the first Ctrl-C, SIGTERM or SIGHUP only sets `asked` of what this yields; a second interrupts at once."
-    note = SimpleNamespace(asked=False)
-    if threading.current_thread() is not threading.main_thread():  # where Python does not let us
-        yield note
-        return
-    old = stop_signals()
-    def ask(*_):
-        note.asked = True
-        for s in old: signal.signal(s, signal.default_int_handler)  # the next one raises KeyboardInterrupt
-    for s in old: signal.signal(s, ask)
-    try: yield note
+def on_stop(
+    handler=signal.default_int_handler # raises KeyboardInterrupt; `signal.SIG_IGN`: does nothing
+):
+    "Inside, Ctrl-C, SIGTERM and SIGHUP do so."
+    old = stop_signals() if threading.current_thread() is threading.main_thread() else {}  # only there Python lets us
+    for s in old: signal.signal(s, handler)
+    try: yield
     finally:
         for s,f in old.items(): signal.signal(s, f)

@@ -7,7 +7,7 @@ __all__ = ['CHECKPOINT', 'Run', 'write_run', 'read_run', 'read_runs', 'describe_
            'plot_curves', 'EpochRows', 'Checkpoints', 'train_run', 'resume_run', 'learner_from']
 
 # %% ../nbs/06_runs.ipynb #143dd4bf
-import hashlib, io, json, os, platform, random, re, time
+import hashlib, io, json, os, platform, random, re, signal, time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, asdict
 from itertools import chain, count
@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback
 from fastai.metrics import accuracy
 from fastcore.foundation import L
 from matplotlib.figure import Figure
@@ -303,37 +303,31 @@ def _record_fit(
         run.seconds = round(time.perf_counter()-began, 3)
         write_run(run, out)
         save_weights(learn.model, out, epochs=len(run.rows))
-    def stop(cb):  # between two batches, when the model is whole
-        if not note.asked: return
-        phase = 'training' if cb.training else 'validation'
-        run.status,run.message = 'interrupted',(f'in epoch {cb.epoch+1} of {cb.n_epoch}, after {cb.iter+1} of {cb.n_iter} '
-                                                f'{phase} batches; the weights are those of that moment')
-        raise CancelFitException
     try:
-        with interrupts_noted() as note, ExitStack() as quiet:
+        with on_stop(), ExitStack() as quiet:
             save()
             if not bar:
                 quiet.enter_context(learn.no_bar())
                 quiet.enter_context(learn.no_logging())
-            cbs = [EpochRows(save), Checkpoints(run, out/CHECKPOINT, start), *L(cbs), Callback(after_batch=stop)]
-            learn.fit_recipe(cbs=cbs, start_epoch=len(run.rows))
-            if run.status=='running':
-                run.train = score(learn, learn.dls.train_ds)
-                if run.holdout: run.test = score(learn, learn.dls[2].dataset)
-                run.status = 'finished'
+            ours = [EpochRows(save), Checkpoints(run, out/CHECKPOINT, start)]
+            learn.fit_recipe(cbs=ours+list(L(cbs)), start_epoch=len(run.rows))
+            run.train = score(learn, learn.dls.train_ds)
+            if run.holdout: run.test = score(learn, learn.dls[2].dataset)
+        run.status = 'finished'
+    except KeyboardInterrupt: run.status,run.message = 'interrupted',f'after {len(run.rows)} of {run.recipe.epochs} epochs'
     except BaseException as e:
-        interrupted = isinstance(e, KeyboardInterrupt)
-        run.status,run.message = ('interrupted','at once, perhaps within a batch') if interrupted else ('failed',str(e))
+        run.status,run.message = 'failed',str(e)
         raise
     finally:
-        with interrupts_noted():
-            save()
+        with on_stop(signal.SIG_IGN):
+            run.seconds = round(time.perf_counter()-began, 3)
+            write_run(run, out)
             if run.status=='finished': (out/CHECKPOINT).unlink(missing_ok=True)
 
 # %% ../nbs/06_runs.ipynb #ckpt0007
 def _save_curves(run, folder):
     "Draw the curves of a run into its folder."
-    with interrupts_noted():
+    with on_stop(signal.SIG_IGN):
         plot_curves(run).savefig(png := io.BytesIO(), dpi=100)
         write_atomic(folder/'curves.png', png.getvalue())
 

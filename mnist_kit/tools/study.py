@@ -8,7 +8,7 @@ __all__ = ['plan', 'run_one', 'run_study', 'ship', 'report']
 # %% ../../nbs/tools/study.ipynb #51bbb217
 import json, os, shutil, signal, threading
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import cache
 from multiprocessing import Lock, parent_process
@@ -104,16 +104,6 @@ def run_one(
     return out
 
 # %% ../../nbs/tools/study.ipynb #65c8af42
-@contextmanager
-def _stoppable():
-    "Inside, SIGTERM and SIGHUP are what Ctrl-C is: a `KeyboardInterrupt`."
-    in_main = threading.current_thread() is threading.main_thread()
-    old = stop_signals() if in_main else {}
-    for s in old: signal.signal(s, signal.default_int_handler)
-    try: yield
-    finally:
-        for s,f in old.items(): signal.signal(s, f)
-
 def _remove_unfinished(folder):
     "Remove what was being trained, when nothing is trained any more, but for what can be continued."
     for o in folder.glob('.*-seed*'):
@@ -129,7 +119,7 @@ def _run_all(folder, todo, processes, **args):
                          'written; or train with one process (--processes 1)') from e
     try:
         jobs = (delayed(run_one)(folder, *o, **args) for o in todo)
-        with _stoppable(), closing(Parallel(processes, return_as='generator_unordered', batch_size=1)(jobs)) as outs:
+        with on_stop(), closing(Parallel(processes, return_as='generator_unordered', batch_size=1)(jobs)) as outs:
             for out in outs:
                 run,done = read_run(out),done+1
                 what = closing_line(run) if run.status=='finished' else f'{run.status}: {run.message}'
@@ -139,7 +129,7 @@ def _run_all(folder, todo, processes, **args):
         raise TrainingError(f'a process of the study was killed after {done} of {len(todo)} runs: '
                             'expected it to end by itself; if memory is short, take fewer processes') from e
     finally:
-        with interrupts_noted():
+        with on_stop(signal.SIG_IGN):
             if processes>1: get_reusable_executor(reuse=True).shutdown()  # joblib has stopped what was running; idle processes end here
             _remove_unfinished(folder)
 
