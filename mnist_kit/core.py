@@ -63,7 +63,7 @@ def checked(cls):
         try: init(self, *args, **kwargs)
         except ValidationError as e:
             where,o = _first_of(e)
-            says = o['msg'].replace('Input should be', 'expected it to be').replace('greater than or equal to', 'at least')
+            says = o['msg'].replace('Input should', 'expected it to').replace('greater than or equal to', 'at least')
             raise InputError(f"{where}={o['input']!r}: {says}") from None
     cls.__init__ = __init__
     return cls
@@ -71,10 +71,7 @@ def checked(cls):
 # %% ../nbs/00_core.ipynb #2d8eebfa
 _UNDER_WAY = '.mnist_kit-'  # how the name of a file begins that is being written
 
-def write_atomic(
-    path:Path,     # file to write or replace
-    content:bytes  # all of it
-):
+def write_atomic(path:Path, content:bytes):
     "Write a file so that at any moment either the old or the new content is there, whole."
     tmp = path.with_name(_UNDER_WAY+uuid4().hex)
     try:
@@ -128,10 +125,7 @@ def from_json(
         raise InputError(f"{of} is damaged ({where}{': '*bool(where)}{o['msg']}): expected {expected}") from None
 
 # %% ../nbs/00_core.ipynb #7d2fa924
-def pct(
-    accuracy:float # a fraction
-)->str:
-    return f'{100*accuracy:.2f} %'
+def pct(accuracy:float)->str: return f'{100*accuracy:.2f} %'  # of a fraction
 
 # %% ../nbs/00_core.ipynb #cfd07101
 def expect_free(

@@ -104,10 +104,8 @@ def from_csv(cls:DigitDataset,
                          f'and {n} pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #d4a30001
-def _opened(
-    o  # what `from_drawing` takes
-):     # a PIL image, or an array
-    "The picture itself. Raises `InputError` if there is none."
+def _opened(o):
+    "The picture itself, a PIL image or an array. Raises `InputError` if there is none."
     want = 'a PIL image, an image file, or an array or tensor of (h, w) or (h, w, channels)'
     if isinstance(o, dict): o = o.get('composite')  # of Gradio's sketchpad: all its layers in one
     if isinstance(o, (str,Path)):
@@ -120,10 +118,8 @@ def _opened(
     expect(isinstance(o, (Image.Image,np.ndarray)), f'{type(o).__name__} as an image', want)
     return o
 
-def _pixels(
-    o               # a PIL image, or an array
-)->np.ndarray:      # (h, w, channels), from 0 to 1
-    "Its pixels. Raises `InputError` for what are none."
+def _pixels(o):
+    "Its pixels (h, w, channels), from 0 to 1. Raises `InputError` for what are none."
     if isinstance(o, Image.Image):
         o = ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
         if o.mode[0] not in 'IF': o = o.convert('RGBA' if o.mode[-1] in 'Aa' or 'transparency' in o.info else 'RGB')
@@ -139,10 +135,9 @@ def _pixels(
     return x/next(o for o in (1,255,65535) if hi<=o)
 
 # %% ../nbs/03_data.ipynb #d4a30004
-def _ink(
-    x:np.ndarray # (h, w, channels), from 0 to 1
-)->np.ndarray:   # (h, w), from 0, paper, to 1, the strongest ink
-    "How far each pixel is from the paper. Raises `InputError` for a blank drawing, and for one without a border."
+def _ink(x):
+    """How far each pixel of (h, w, channels) is from the paper: (h, w), from 0 to 1, the strongest ink.
+    Raises `InputError` for a blank drawing, and for one without a border."""
     if x.shape[-1] in (2,4):
         x,alpha = x[...,:-1],x[...,-1:]
         pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # how bright it is
@@ -160,10 +155,8 @@ def _ink(
     return ink
 
 # %% ../nbs/03_data.ipynb #d4a30007
-def _one_digit(
-    ink:np.ndarray # (h, w)
-)->np.ndarray:     # the digit's own rectangle of it, without specks
-    "The digit. Raises `InputError` if there are two."
+def _one_digit(ink):
+    "The digit's own rectangle of the ink (h, w), without specks. Raises `InputError` if there are two."
     side = max(int(np.ptp(o))+1 for o in ink.nonzero())
     parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(side/20)+1), np.ones((3,3)))
     share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
@@ -177,10 +170,8 @@ def _one_digit(
     return ink[ys.min():ys.max()+1, xs.min():xs.max()+1]
 
 # %% ../nbs/03_data.ipynb #d4a30010
-def _thickened(
-    ink:np.ndarray  # (h, w), a digit's own rectangle
-)->np.ndarray:      # a little larger
-    "The digit with strokes that are not lost in 20×20."
+def _thickened(ink):
+    "The digit with strokes that are not lost in 20×20; its rectangle is a little larger."
     unit,o = max(ink.shape)/DIGIT_SIZE,np.pad(ink, 1)
     edges = np.hypot(np.diff(o, axis=0)[:,1:], np.diff(o, axis=1)[1:]).sum()  # a stroke has two
     width = 2*ink.sum()/edges
@@ -189,10 +180,8 @@ def _thickened(
     ink = np.pad(ink, int(r)+1)
     return np.maximum(ink, ndimage.distance_transform_edt(ink<=0.5)<=r)
 
-def _placed(
-    ink:np.ndarray # (h, w), a digit's own rectangle
-)->Tensor:         # uint8 (28, 28)
-    "The digit in 20×20, its centre of mass in the middle of 28×28."
+def _placed(ink):
+    "The digit in 20×20, its centre of mass in the middle of 28×28 bytes."
     h,w = (max(1, int(n*DIGIT_SIZE/max(ink.shape)+0.5)) for n in ink.shape)
     small = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((w,h), Image.Resampling.BILINEAR))
     out = torch.zeros(IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
@@ -367,9 +356,7 @@ class _NoImages(DigitDL):
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(dataset, cls or (_NoImages if dataset is None else DigitDL), **kwargs)
 
-def empty_dls(
-    device=None # see `device_for`
-)->DataLoaders:
+def empty_dls(device=None)->DataLoaders:
     "`DataLoaders` that have no images, for a learner that only predicts."
     blank = lambda: DigitDataset(torch.zeros(1, IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8), torch.zeros(1))
     dls = dls_of(blank(), blank(), recipe=MODEL1.recipe, device=device)  # fastai looks at one image to learn their types

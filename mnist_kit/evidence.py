@@ -150,9 +150,7 @@ def seeds_needed(
     return ceil(TTestPower().solve_power(effect, alpha=0.05, power=power))
 
 # %% ../nbs/07_evidence.ipynb #615942eb
-def base_model(
-    run:Run
-)->str: # 'model1', 'model2' or 'model3'; for a reader's own, the name of its class
+def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a reader's own, the name of its class
     "The model that a run is a variant of. (The run of an ablation has the name of its own class.)"
     return VARIANTS[run.name].model if run.name in VARIANTS else run.model
 
@@ -258,9 +256,7 @@ def share_of(
     return Interval(k/n, *map(float, proportion_confint(k, n, method='wilson')), n)
 
 # %% ../nbs/07_evidence.ipynb #d996e136
-def summary_of(
-    study:Study
-)->pd.DataFrame: # accuracies and gaps in percent; n: finished runs; ±: half of the 95 % interval of the mean
+def summary_of(study:Study)->pd.DataFrame: # accuracies and gaps in percent; n: finished runs; ±: half of the 95 % interval of the mean
     "One row for each variant."
     by_variant = study.frame().groupby('variant', sort=False)
     out = by_variant.agg(n=('seed','size'), parameters=('params','first'), epochs=('epochs','first'))
@@ -432,11 +428,8 @@ def reported_curves()->pd.DataFrame:
     return frame
 
 # %% ../nbs/07_evidence.ipynb #1c6331b5
-def median_run(
-    study:Study,
-    name:str   # variant
-)->Run:
-    "The run whose last-epoch accuracy is the median of seeds 0 to 4. Raises `InputError` if there is none."
+def median_run(study:Study, name:str)->Run:
+    "The run of a variant whose last-epoch accuracy is the median of seeds 0 to 4. Raises `InputError` if there is none."
     runs = sorted((o for o in study.of(name) if o.seed<5), key=lambda o: (o.accuracy, o.seed))
     expect(runs, f'no runs of {name!r}', 'at least one')
     return runs[(len(runs)-1)//2]

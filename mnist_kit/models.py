@@ -109,29 +109,21 @@ class Model3(Network):
 # %% ../nbs/04_models.ipynb #64788076
 MODELS = dict(model1=Model1, model2=Model2, model3=Model3)
 
-def name_of(
-    model:nn.Module
-)->str:
+def name_of(model:nn.Module)->str:
     "'model1', 'model2' or 'model3' for one of the three, the name of its class for any other."
     return next((k for k,cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
 # %% ../nbs/04_models.ipynb #4182b73d
-def count_params(
-    model # an `nn.Module`
-)->int:
+def count_params(model:nn.Module)->int:
     "Its trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 # %% ../nbs/04_models.ipynb #643fa554
-def leaves(
-    model:nn.Module
-)->list: # modules
+def leaves(model:nn.Module)->list:
     "The layers of `model` that are not made of others, in the order in which they were defined."
     return [m for m in model.modules() if not list(m.children())]
 
-def describe(
-    model:nn.Module
-)->str:
+def describe(model:nn.Module)->str:
     "The layers of `model` in the assignment's notation."
     square = '{0}({1.kernel_size}x{1.kernel_size})'
     known = {nn.BatchNorm2d: 'BN', nn.Dropout: '{0}({1.p})', nn.MaxPool2d: square, nn.AvgPool2d: square,

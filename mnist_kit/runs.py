@@ -92,11 +92,8 @@ class Run:
 # %% ../nbs/06_runs.ipynb #270823fa
 def _as_json(run:Run)->str: return json.dumps(asdict(run), indent=1, allow_nan=False, default=int)+'\n'
 
-def write_run(
-    run:Run,
-    folder:Path # where `run.json` goes
-):
-    "Write the record of a run."
+def write_run(run:Run, folder:Path):
+    "Write the record of a run, `run.json`."
     write_atomic(folder/'run.json', _as_json(run).encode())
 
 # %% ../nbs/06_runs.ipynb #rdrun002
@@ -108,7 +105,7 @@ def _read(path, kind=Run):
     found = from_json(kind, read_file(path, 10_000_000, 'the run.json of a run'), at, what)
     for run in [found] if kind is Run else found['runs']:
         n,epochs = len(run.rows),[r['epoch'] for r in run.rows]
-        expect(epochs==list(range(1, n+1)) and n<=run.recipe.epochs, f'{at} is damaged (rows for epochs {epochs[:99]})', what)
+        expect(epochs==list(range(1, n+1)) and n<=run.recipe.epochs, f'{at} is damaged (epochs {epochs[:99]})', what)
         expect(run.status!='finished' or n and (run.test or not run.holdout),
                f'{at} is damaged (a finished run without its figures)', what)
     return found
@@ -120,18 +117,14 @@ def read_run(
     path = Path(path)
     return _read(path/'run.json' if os.path.isdir(path) else path)
 
-def read_runs(
-    folder:Path
-)->list:
-    "All runs in a folder: one in each sub-folder, many in each file that was shipped. Raises `InputError` for a damaged one."
+def read_runs(folder:Path)->list:
+    "All runs in a folder: one in each sub-folder, many in each file that was shipped. Raises `InputError` for damaged ones."
     if not os.path.isdir(folder): return []  # `glob` asks the system, which raises for a name that is too long
     shipped = [_read(o, _Runs)['runs'] for o in sorted(folder.glob('[!.]*.runs.json'))]
     return [*map(read_run, sorted(folder.glob('[!.]*/run.json'))), *chain(*shipped)]
 
 # %% ../nbs/06_runs.ipynb #2u250002
-def describe_device(
-    device:torch.device
-)->dict:
+def describe_device(device:torch.device)->dict:
     "Type and name of a device, and for a CPU the number of threads that PyTorch uses."
     if device.type=='cuda': return dict(type='cuda', name=torch.cuda.get_device_name(device))
     if device.type!='cpu': return dict(type=device.type, name=platform.processor() or platform.machine())
@@ -140,9 +133,7 @@ def describe_device(
     return dict(type='cpu', name=name, threads=torch.get_num_threads())
 
 # %% ../nbs/06_runs.ipynb #7d2fa902
-def closing_line(
-    run:Run
-)->str:
+def closing_line(run:Run)->str:
     "Model, source, accuracy of the last epoch, parameters and time of a run."
     epochs = f"{len(run.rows)} of {run.recipe.epochs} epochs"
     scored = f"{pct(run.accuracy)} of the test images right" if run.accuracy is not None else 'test images not scored'
@@ -155,7 +146,7 @@ RUN_FILES = ('run.json','model.safetensors','curves.png')
 
 # %% ../nbs/06_runs.ipynb #cfd07102
 def _make_folder(
-    out:Path|None, # where a run is to go; None: `model1-mnist-seed0` in `runs`, or the first of `…-2`, `…-3` … that is not there
+    out:Path|None, # None: `model1-mnist-seed0` in `runs`, or the first of `…-2`, `…-3` … that is not there
     run:Run        # its record
 )->Path:
     "A folder for a run. Raises `InputError` if it cannot be made."
@@ -184,9 +175,7 @@ def draw_run(
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
 
-def plot_curves(
-    run:Run
-):  # a matplotlib `Figure`
+def plot_curves(run:Run)->Figure:
     "Loss and accuracy of a run over its epochs, with source, seed and last figure in the title."
     fig = Figure(figsize=(9,3.4), layout='constrained')
     axs = fig.subplots(1, 2)
@@ -227,11 +216,7 @@ def score(
 # %% ../nbs/06_runs.ipynb #ckpt0002
 CHECKPOINT = 'checkpoint'
 
-def _save_checkpoint(
-    learn,    # a `Learner` at the end of an epoch
-    run:Run,  # its record
-    path:Path # where it goes
-):
+def _save_checkpoint(learn, run, path):
     "Write all that the next epoch depends on, as a safetensors file behind its SHA-256."
     opt,smooth = learn.opt.state_dict()['state'],learn.recorder.smooth_loss
     tensors = {f'model.{k}': v for k,v in learn.model.state_dict().items()}
@@ -246,10 +231,8 @@ def _save_checkpoint(
     write_atomic(path, hashlib.sha256(content).digest()+content)
 
 # %% ../nbs/06_runs.ipynb #ckpt0003
-def _read_checkpoint(
-    path:Path
-)->tuple: # (run, info, tensors), see `_save_checkpoint`
-    "What a checkpoint contains. Raises `InputError` if it cannot be read or is damaged."
+def _read_checkpoint(path):
+    "Run, info and tensors, as `_save_checkpoint` has them. Raises `InputError` if it cannot be read or is damaged."
     content = read_file(path, 100_000_000, f'the {CHECKPOINT} of a run')
     digest,content = content[:32],content[32:]
     expect(hashlib.sha256(content).digest()==digest, f'{str(path)!r} is damaged', 'the checkpoint of a run; train again')
@@ -259,11 +242,7 @@ def _read_checkpoint(
 
 def _generator(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of the tuples
 
-def _load_checkpoint(
-    learn,   # a `Learner` that has an optimizer
-    info,    # see `_read_checkpoint`
-    tensors
-):
+def _load_checkpoint(learn, info, tensors):
     "Put a learner, and every random generator, where they were at the end of that epoch."
     def part(start): return {k.removeprefix(start): v for k,v in tensors.items() if k.startswith(start)}
     learn.model.load_state_dict(part('model.'))

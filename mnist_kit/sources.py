@@ -177,8 +177,6 @@ def load_source(
         return 'digits',*load_digits()
 
 # %% ../nbs/02_sources.ipynb #7d2fa901
-def source_name(
-    source:str # of a run
-)->str:
+def source_name(source:str)->str:
     "The source of the images, in words."
     return dict(mnist='MNIST', digits="scikit-learn's digits (not MNIST)").get(source, f'{source} data')

@@ -31,26 +31,28 @@ STD        = 0.3081  # their standard deviation
 # %% ../nbs/01_spec.ipynb #3f620db7
 def _plain(v): return int(v) if isinstance(v, Integral) and not isinstance(v, bool) else v  # NumPy's are numbers, too
 
-_Count = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
-_Below1 = Annotated[float, Field(ge=0, lt=1)]
-_Share = Annotated[float, Field(ge=0, le=1)]
+_Count   = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
+_Part    = Annotated[float, Field(ge=0, le=1)]
+_Below1  = Annotated[float, Field(ge=0, lt=1)]
+_Between = Annotated[float, Field(gt=0, lt=1)]
+_Degrees = Annotated[float, Field(ge=0, le=180)]
 _Divisor = Annotated[float, Field(ge=1)]
 
 @checked
 class Recipe:
     "How a model is trained. Raises `InputError` for values that no training can use."
-    epochs:_Count                  # passes over the training images
-    lr:PositiveFloat               # learning rate, where it is constant
-    lr_max:PositiveFloat|None = None  # one-cycle: peak of the learning rate; None: it stays at `lr`
-    mom:_Below1 = 0.9              # momentum of SGD, where it is constant
-    wd:NonNegativeFloat = 0.       # weight decay: this part of each parameter is added to its gradient
-    bs:_Count = 128                # images in a batch
-    max_rotate:Annotated[float, Field(ge=0, le=180)] = 0.  # degrees; each training image is rotated by up to so many, either way
-    max_translate:_Below1 = 0.     # fraction of the side; then it is shifted along each axis, in the same way
-    pct_start:Annotated[float, Field(gt=0, lt=1)] = 0.3  # one-cycle: fraction of the batches in which the learning rate rises
-    div:_Divisor = 25.             # one-cycle: it starts at lr_max/div
-    div_final:_Divisor = 2.5e5     # one-cycle: it ends at lr_max/div_final
-    moms:tuple[_Share,_Share,_Share] = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
+    epochs:_Count                      # passes over the training images
+    lr:PositiveFloat                   # learning rate, where it is constant
+    lr_max:PositiveFloat|None = None   # one-cycle: peak of the learning rate; None: it stays at `lr`
+    mom:_Below1 = 0.9                  # momentum of SGD, where it is constant
+    wd:NonNegativeFloat = 0.           # weight decay: this part of each parameter is added to its gradient
+    bs:_Count = 128                    # images in a batch
+    max_rotate:_Degrees = 0.           # degrees; each training image is rotated by an angle in ±max_rotate, uniform
+    max_translate:_Below1 = 0.         # fraction of the side; then it is shifted along each axis, in the same way
+    pct_start:_Between = 0.3           # one-cycle: fraction of the batches in which the learning rate rises
+    div:_Divisor = 25.                 # one-cycle: it starts at lr_max/div
+    div_final:_Divisor = 2.5e5         # one-cycle: it ends at lr_max/div_final
+    moms:tuple[_Part,_Part,_Part] = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
 # %% ../nbs/01_spec.ipynb #rec0001b
 @patch
