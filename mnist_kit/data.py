@@ -86,7 +86,7 @@ def from_npz(cls:DigitDataset,
     try:
         with np.load(path, allow_pickle=False) as o: return cls(o[f'x_{part}'], o[f'y_{part}'], 'npz')
     except Exception as e:  # NumPy has many kinds
-        raise InputError(f'{str(path)!r} ({e}): expected an archive with x_{part}, uint8 (n, 28, 28), and y_{part}, (n,)') from e
+        raise InputError(f'{str(path)!r} ({e}): expected an archive with x_{part}, uint8 (n, 28, 28), and y_{part}') from e
 
 @patch(cls_method=True)
 def from_csv(cls:DigitDataset,
@@ -100,8 +100,8 @@ def from_csv(cls:DigitDataset,
         labels = values[:,0] if values.shape[1]==n+1 else None
         return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
     except Exception as e:  # pandas has many kinds
-        raise InputError(f'{str(path)!r} ({str(e).strip()}): expected a line for each image, its label, if there is one, '
-                         f'and {n} pixels from 0 to 255') from e
+        raise InputError(f'{str(path)!r} ({str(e).strip()}): expected a line for each image, its label, if there is '
+                         f'one, and {n} pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #d4a30001
 def _opened(o):

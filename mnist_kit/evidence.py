@@ -256,8 +256,8 @@ def share_of(
     return Interval(k/n, *map(float, proportion_confint(k, n, method='wilson')), n)
 
 # %% ../nbs/07_evidence.ipynb #d996e136
-def summary_of(study:Study)->pd.DataFrame: # accuracies and gaps in percent; n: finished runs; ±: half of the 95 % interval of the mean
-    "One row for each variant."
+def summary_of(study:Study)->pd.DataFrame:
+    "One row for each variant: n finished runs; accuracies and gaps in percent; ±: half of the 95 % interval of the mean."
     by_variant = study.frame().groupby('variant', sort=False)
     out = by_variant.agg(n=('seed','size'), parameters=('params','first'), epochs=('epochs','first'))
     out['failed'] = [len(study.failed(o)) for o in out.index]
@@ -404,11 +404,11 @@ def _verdict_rows(study):
     for (o,c),holds in zip(found, sure):
         scale,unit = (100,'points') if _is_fraction(o.metric) else (1,'epochs')
         last5 = compare(study, o.a, o.b, 'last5_accuracy', o.form).verdict if o.metric=='accuracy' else ''
-        open_ = c.verdict==VERDICTS[-1]
-        rows.append({'topic': o.topic, 'tested as': o.says, 'form': o.form, 'difference': scale*c.diff.mean,
-                     'from': scale*c.diff.low, 'to': scale*c.diff.high, 'unit': unit, 'n': c.diff.n, 'verdict': c.verdict,
-                     'after Holm': c.verdict if holds else VERDICTS[-1], 'last five': last5,
-                     'n needed': _pairs_needed(c) if open_ else c.diff.n})
+        d,unresolved = c.diff,VERDICTS[-1]
+        rows.append({'topic': o.topic, 'tested as': o.says, 'form': o.form, 'difference': scale*d.mean,
+                     'from': scale*d.low, 'to': scale*d.high, 'unit': unit, 'n': d.n, 'verdict': c.verdict,
+                     'after Holm': c.verdict if holds else unresolved, 'last five': last5,
+                     'n needed': _pairs_needed(c) if c.verdict==unresolved else d.n})
     return rows
 
 def verdicts(
@@ -429,7 +429,7 @@ def reported_curves()->pd.DataFrame:
 
 # %% ../nbs/07_evidence.ipynb #1c6331b5
 def median_run(study:Study, name:str)->Run:
-    "The run of a variant whose last-epoch accuracy is the median of seeds 0 to 4. Raises `InputError` if there is none."
+    "A variant's run with the median last-epoch accuracy of seeds 0 to 4. Raises `InputError` if there is none."
     runs = sorted((o for o in study.of(name) if o.seed<5), key=lambda o: (o.accuracy, o.seed))
     expect(runs, f'no runs of {name!r}', 'at least one')
     return runs[(len(runs)-1)//2]

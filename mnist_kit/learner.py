@@ -50,7 +50,8 @@ class TrainingChecks(Callback):
     def ours(self): return self.iter==0 and name_of(self.model) in MODELS
     def before_batch(self):
         n = self.x.shape[1]
-        expect(n==1 or not self.ours(), f'images of {n} channels', 'one; give your fastai DataLoaders img_cls=PILImageBW')
+        expect(n==1 or not self.ours(), f'images of {n} channels',
+               'one; give your fastai DataLoaders img_cls=PILImageBW')
 
     def after_batch(self):
         size = '×'.join(map(str, self.x.shape[2:]))
@@ -68,8 +69,8 @@ class TrainingChecks(Callback):
         if self.training and isinstance(self.loss_func, NLLLossFlat):
             total = self.learn.pred.detach().float().exp().sum(-1)
             if total.isfinite().all() and (total-1).abs().max()>0.05:  # bfloat16 is off by 0.02; NaN: see the loss
-                raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected 1; '
-                                    'end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
+                raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected '
+                                    '1; end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
         if not getattr(self.learn, 'yb', ()) or hasattr(self.learn, 'lr_finder') or loss.isfinite().all(): return
         lr = self.opt.hypers[-1]['lr'] if self.opt else self.lr
         phase = 'training' if self.training else 'validation'

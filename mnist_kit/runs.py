@@ -118,7 +118,7 @@ def read_run(
     return _read(path/'run.json' if os.path.isdir(path) else path)
 
 def read_runs(folder:Path)->list:
-    "All runs in a folder: one in each sub-folder, many in each file that was shipped. Raises `InputError` for damaged ones."
+    "All runs in a folder: one in each sub-folder, many in each file that was shipped. Raises `InputError`."
     if not os.path.isdir(folder): return []  # `glob` asks the system, which raises for a name that is too long
     shipped = [_read(o, _Runs)['runs'] for o in sorted(folder.glob('[!.]*.runs.json'))]
     return [*map(read_run, sorted(folder.glob('[!.]*/run.json'))), *chain(*shipped)]
@@ -156,7 +156,7 @@ def _make_folder(
         try: folder.mkdir(parents=True, exist_ok=bool(out))
         except OSError as e:
             if not out and os.path.lexists(folder): continue
-            raise InputError(f'output folder {str(folder)!r} cannot be written ({e.strerror}): expected another one') from e
+            raise InputError(f'output folder {str(folder)!r} cannot be written ({e.strerror}): expected another') from e
         return folder
 
 # %% ../nbs/06_runs.ipynb #5d659026
@@ -293,7 +293,8 @@ def _record_fit(
             run.train = score(learn, learn.dls.train_ds)
             if run.holdout: run.test = score(learn, learn.dls[2].dataset)
         run.status = 'finished'
-    except KeyboardInterrupt: run.status,run.message = 'interrupted',f'after {len(run.rows)} of {run.recipe.epochs} epochs'
+    except KeyboardInterrupt:
+        run.status,run.message = 'interrupted',f'after {len(run.rows)} of {run.recipe.epochs} epochs'
     except BaseException as e:
         run.status,run.message = 'failed',str(e)
         raise

@@ -40,8 +40,8 @@ def find_mnist(
     folder = as_path(folder)
     def find(name):
         like = f'{name.replace("-idx", "[-.]idx")}*'
-        places = (o for sub in ('','raw/','MNIST/raw/') for n in (like, f'{like}/{like}') for o in sorted(folder.glob(sub+n)))
-        return next((o for o in places if o.is_file()), None)
+        found = (sorted(folder.glob(sub+o)) for sub in ('','raw/','MNIST/raw/') for o in (like, f'{like}/{like}'))
+        return next((o for places in found for o in places if o.is_file()), None)
     try:
         expect(folder.is_dir(), f'MNIST folder {str(folder)!r}', 'an existing folder')
         files = {name: find(name) for name in MNIST_SHA256}
