@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['InputError', 'expect', 'is_whole', 'TrainingError', 'checked', 'write_atomic', 'as_path', 'read_file', 'from_json',
-           'pct', 'expect_free', 'alone_in', 'available_cores', 'own_memory', 'utc_now', 'versions', 'stop_signals',
-           'on_stop']
+           'pct', 'expect_free', 'alone_in', 'available_cores', 'utc_now', 'versions', 'stop_signals', 'on_stop']
 
 # %% ../nbs/00_core.ipynb #b1ced8f4
-import os, platform, re, signal, threading, time
+import os, platform, signal, threading, time
 from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib.metadata import version
@@ -169,12 +168,6 @@ def alone_in(
 def available_cores()->int:
     "Cores of the CPU that this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-
-def own_memory(
-    what:str='VmRSS' # now; 'VmHWM': at most so far; 'VmData': what it may write to, see `man proc_pid_status`
-)->float:            # MiB
-    "Memory of this process. Raises `OSError` where there is no /proc, as on macOS and Windows."
-    return int(re.search(rf'{what}:\s*(\d+)', Path('/proc/self/status').read_text())[1])/1024
 
 def utc_now()->str:
     "Date and time, UTC, to the second."

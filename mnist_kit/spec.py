@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3',
-           'SPECS', 'EDITIONS', 'Recipe', 'recipe_with', 'spec_for', 'Edition', 'edition_for']
+           'SPECS', 'Recipe', 'recipe_with', 'spec_for']
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace
@@ -173,37 +173,3 @@ def spec_for(
     "What the assignment says about the model called `name`. Raises `InputError` for any other name."
     expect(name in SPECS, f'model {name!r}', f"one of {', '.join(SPECS)}")
     return SPECS[name]
-
-# %% ../nbs/01_spec.ipynb #ed170002
-@checked
-class Edition:
-    "The numbers that one edition of the assignment asks for. Raises `InputError` for numbers that nothing can meet."
-    name:str      # a key of `EDITIONS`
-    budget:_Count # a model has fewer trainable parameters than this
-    target:Annotated[float, Field(gt=0, le=1)] # fraction of the test images that it gets right, such as 0.994
-    epochs:_Count # of its training, at most
-    what:str      # where it is from, in one line
-
-    @property
-    def stretch(self)->int: return max(1, self.epochs*3//4)  # epochs; the assignment hopes for 15 of its 20
-
-# %% ../nbs/01_spec.ipynb #ed170003
-EDITIONS = {o.name: o for o in (
-    Edition('mnist_kit', PARAM_BUDGET, TARGET_ACC, MODEL3.recipe.epochs, "this kit's assignment"),
-    Edition('8k-15', PARAM_BUDGET, TARGET_ACC, MODEL3.reported.epochs, 'what the assignment hopes for with Model 3'),
-    Edition('10k-15', 10_000, 0.994, 15, 'for example gmshashank/pytorch_vision, MNIST/Session2'),
-    Edition('20k-20', 20_000, 0.994, 20, 'for example rrishabh27/EVA5, S4'),
-    Edition('25k-1', 25_000, 0.95, 1, 'for example ivk1231/EVRA_ASS_5: in its first epoch'))}
-
-def edition_for(
-    edition:str|Edition='mnist_kit', # a key of `EDITIONS`, or an edition of your own
-    budget:int|None=None,   # parameters; None: as the edition says
-    target:float|None=None, # a fraction; None: as the edition says
-    epochs:int|None=None    # None: as the edition says
-)->Edition:
-    "An edition, with what is given changed. Raises `InputError` for unknown names and for numbers that nothing can meet."
-    if not isinstance(edition, Edition):
-        expect(edition in EDITIONS, f'edition {edition!r}', f"one of {', '.join(EDITIONS)}")
-        edition = EDITIONS[edition]
-    changes = {k: v for k,v in dict(budget=budget, target=target, epochs=epochs).items() if v is not None}
-    return replace(edition, name=f'{edition.name}, changed', **changes) if changes else edition

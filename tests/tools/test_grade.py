@@ -16,7 +16,7 @@ from conftest import command, run_python
 from mnist_kit.core import InputError, stop_signals
 from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
-from mnist_kit.spec import EDITIONS
+from mnist_kit.tools.findings import EDITIONS
 from mnist_kit.tools import cli, grade
 from mnist_kit.tools.grade import LOADS, REPORT_SCHEMA, Report, Submission, check_all, check_submission, class_line
 from mnist_kit.tools.grade import find_submissions, read_args, rule_lines, split_name, write_csv, write_html, write_json
