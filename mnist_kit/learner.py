@@ -48,15 +48,16 @@ def sgd(
 class TrainingChecks(Callback):
     "Raises `TrainingError` for a loss or outputs that make no sense, `InputError` for images that do not fit our networks."
     def ours(self): return self.iter==0 and name_of(self.model) in MODELS
+
     def before_batch(self):
+        if not self.ours(): return
         n = self.x.shape[1]
-        expect(n==1 or not self.ours(), f'images of {n} channels',
-               'one; give your fastai DataLoaders img_cls=PILImageBW')
+        expect(n==1, f'images of {n} channels', 'one; give your fastai DataLoaders img_cls=PILImageBW')
 
     def after_batch(self):
-        size = '×'.join(map(str, self.x.shape[2:]))
-        expect(not self.ours() or self.learn.pred.shape[-1]==CLASSES, f'images of {size} pixels',
-               f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
+        if self.ours():
+            expect(self.learn.pred.shape[-1]==CLASSES, f'images of {"×".join(map(str, self.x.shape[2:]))} pixels',
+                   f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
         if self.at_once(): self.check()
 
     def at_once(self): return self.learn.loss.device.type=='cpu'  # a GPU would have to be waited for
