@@ -120,7 +120,7 @@ def test_at_most_half_a_point_is_lost_on_mnist_blown_up_and_coloured(learn, mnis
     def blown_up(image):
         paper, pen = rng.random((2, 3))
         pen[0] = (paper[0] + 0.5) % 1  # so that they differ
-        ink = np.asarray(Image.fromarray(image.numpy()).resize((280, 280), Image.Resampling.BICUBIC))[..., None] / 255
+        ink = np.asarray(Image.fromarray(image.numpy()).resize((112, 112), Image.Resampling.BICUBIC))[..., None] / 255
         return from_drawing((255 * (paper + (pen - paper) * ink)).round().astype(np.uint8))
 
     def accuracy(x):
