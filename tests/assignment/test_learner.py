@@ -22,7 +22,7 @@ from mnist_kit.data import dls_for
 from mnist_kit.learner import learner_for, make_model
 from mnist_kit.models import MODELS, Model1
 from mnist_kit.runs import EpochRows
-from mnist_kit.spec import MODEL1, MODEL3, Recipe
+from mnist_kit.spec import MODEL1, MODEL3, SPECS, Recipe
 
 each_name = pytest.mark.parametrize('name', list(MODELS))
 
@@ -118,7 +118,8 @@ def test_weight_decay_is_pytorchs_and_reaches_every_parameter():
 @pytest.mark.parametrize('name', ['model1', 'model3'])
 def test_a_training_by_the_recipe_goes_on_at_a_later_epoch(name, tmp_path):
     "Stopped after two of three epochs and continued from what was saved, the schedule is that of a whole one."
-    whole, first, second = [quiet(learner_for(name, source='digits', seed=0, path=tmp_path)) for _ in range(3)]
+    recipe = SPECS[name].recipe
+    whole, first, second = [quiet(learner_for(Net, None, recipe, 'digits', seed=0, path=tmp_path)) for _ in range(3)]
     whole.fit_recipe(3)
     first.fit_recipe(3, cbs=Callback(before_epoch=lambda self: stop_at(self, 2)))
     first.save('two')
@@ -168,7 +169,7 @@ def test_an_earlier_fit_leaves_no_momentum_to_the_next():
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     def numbers(seed):
         learn = quiet(learner_for('model3', source='digits', seed=seed))
-        learn.fit_recipe(epochs=2)
+        learn.fit_recipe(epochs=1)
         return list(learn.recorder.losses), learn.recorder.values[-1]
 
     assert numbers(3) == numbers(3) != numbers(4)

@@ -8,7 +8,6 @@ import pickle
 import re
 import signal
 import subprocess
-import time
 from dataclasses import replace
 
 import pytest
@@ -20,6 +19,7 @@ from mnist_kit import core, runs
 from mnist_kit.core import TrainingError, write_atomic
 from mnist_kit.data import DigitDataset, dls_of
 from mnist_kit.learner import learner_for
+from mnist_kit.models import Model1
 from mnist_kit.runs import RUN_FILES, learner_from, read_run, train_run
 from mnist_kit.sources import load_digits
 from mnist_kit.spec import MODEL1, SPECS, recipe_with
@@ -69,28 +69,19 @@ def test_loading_weights_never_unpickles(folder, monkeypatch):
     learner_from(folder)
 
 
-def test_the_same_seed_gives_the_same_weights(folder, tmp_path):
-    again = train_run('model1', tmp_path / 'b', short, 'digits', seed=5, bar=False)
-    assert (again / 'model.safetensors').read_bytes() == (folder / 'model.safetensors').read_bytes()
-
-
 def test_a_second_run_does_not_destroy_the_first(folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     refused(lambda: train_run('model2', folder, source='digits'), 'already holds run.json')
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
-def test_without_a_folder_the_next_free_one_is_taken(tmp_path, monkeypatch):
+def test_without_a_folder_the_next_free_one_is_taken_and_a_class_of_the_kit_is_recorded_under_its_name(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    names = [str(train_run('model1', None, replace(short, epochs=1), 'digits', bar=False)) for _ in range(2)]
+    names = [str(train_run(o, None, replace(short, epochs=1), 'digits', bar=False)) for o in ('model1', Model1)]
     assert names == [os.path.join('runs', n) for n in ('model1-digits-seed0', 'model1-digits-seed0-2')]
-
-
-def test_a_class_of_the_kit_is_recorded_under_its_name(tmp_path):
-    from mnist_kit.models import Model1
-
-    assert read_run(train_run(Model1, tmp_path / 'c', replace(short, epochs=1), 'digits', bar=False)).model == 'model1'
-    learner_from(tmp_path / 'c')
+    assert read_run(names[1]).model == 'model1' and learner_from(names[1])
 
 
 def test_with_holdout_the_test_images_are_scored_once_at_the_end(tmp_path):
@@ -210,9 +201,10 @@ def trained_on(name, images, labels, **changes):
 
 
 def test_a_learning_rate_of_100_works_or_says_why_not():
+    x, y = load_digits()[0]
     for name in SPECS:
         try:
-            assert math.isfinite(trained_on(name, *load_digits()[0], lr=100.0).validate()[0])
+            assert math.isfinite(trained_on(name, x[:512], y[:512], lr=100.0).validate()[0])
         except TrainingError as e:
             assert re.fullmatch('the loss is .* at learning rate .*: expected .* a lower learning rate', str(e))
 
@@ -301,53 +293,18 @@ def test_help_documents_every_option_without_importing_torch(name, options):
         assert re.search(rf'--{option}( \S+)?\s+\w', p.stdout), f'--{option} has no text'
 
 
-def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path):
-    p = subprocess.run(
-        command('mnist_kit_train', 'model3', '--epochs', '2', '--source', 'digits', '--out', str(tmp_path / 'r')),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert p.returncode == 0, p.stderr
-    assert re.search('train_loss +valid_loss +accuracy', p.stdout), 'the table of epochs'
-    last = [line for line in p.stdout.splitlines() if line.startswith('model3 on ')][-1]
+def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path, capsys):
+    mnist_kit_train('model3', epochs=2, source='digits', out=str(tmp_path / 'r'))
+    out, err = capsys.readouterr()
+    assert re.search('train_loss +valid_loss +accuracy', out), 'the table of epochs'
+    last = [line for line in out.splitlines() if line.startswith('model3 on ')][-1]
     assert re.search(r'digits \(not MNIST\): \d+\.\d\d % .* 2 of 2 epochs.*7,416 parameters, \d+ min \d\d s', last)
-    assert 'Traceback' not in p.stderr and 'Warning' not in p.stderr
+    assert err == ''
 
 
 def test_a_wrong_word_on_the_command_line_exits_with_one_line():
     p = subprocess.run(command('mnist_kit_train', 'model9'), capture_output=True, text=True, timeout=300)
     assert p.returncode == 1 and p.stdout == '' and p.stderr.count('\n') == 1
-
-
-def has_rows(out):
-    return (out / 'run.json').exists() and bool(read_run(out).rows)
-
-
-def interrupted(tmp_path, sig):
-    "Start a long run, send `sig` in the middle of a later epoch, and return exit status and record."
-    out = tmp_path / 'r'
-    p = subprocess.Popen(
-        command('mnist_kit_train', 'model1', '--epochs', '2000', '--source', 'digits', '--out', str(out), '--quiet'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        end = time.time() + 120
-        while time.time() < end and not has_rows(out):
-            time.sleep(0.1)
-        p.send_signal(sig)
-        p.communicate(timeout=60)
-    finally:
-        p.kill()  # whatever happens, nothing goes on training
-    return p.returncode, read_run(out)
-
-
-def test_ctrl_c_keeps_what_was_trained_and_the_folder_says_so(tmp_path):
-    code, run = interrupted(tmp_path, signal.SIGINT)
-    assert code == 130 and run.status == 'interrupted' and run.rows
-    assert run.message == f'after {len(run.rows)} of 2000 epochs'
-    assert learner_from(tmp_path / 'r') and (tmp_path / 'r' / 'curves.png').exists()
 
 
 def test_a_closed_terminal_stops_a_run_but_not_one_under_nohup():
@@ -384,13 +341,6 @@ def test_a_learner_without_images_does_not_train(folder):
 
 def test_a_learner_can_be_loaded_by_the_path_of_its_record(folder):
     learner_from(folder / 'run.json')
-
-
-@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs a signal that cannot be caught')
-def test_a_run_that_is_killed_leaves_whole_files(tmp_path):
-    code, run = interrupted(tmp_path, signal.SIGKILL)
-    assert code == -signal.SIGKILL and run.status == 'running' and run.rows
-    learner_from(tmp_path / 'r')
 
 
 def test_each_fault_in_the_table_names_a_test_that_is_there():
