@@ -9,6 +9,7 @@ __all__ = ['InputError', 'expect', 'is_whole', 'TrainingError', 'checked', 'writ
 # %% ../nbs/00_core.ipynb #b1ced8f4
 import os, platform, signal, threading, time
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from functools import wraps
 from importlib.metadata import version
 from numbers import Integral
@@ -62,8 +63,10 @@ def checked(cls):
         try: init(self, *args, **kwargs)
         except ValidationError as e:
             where,o = _first_of(e)
+            if where.isdigit(): where = fields(cls)[int(where)].name  # given by its place
             says = o['msg'].replace('Input should', 'expected it to').replace('greater than or equal to', 'at least')
-            raise InputError(f"{where}={o['input']!r}: {says}") from None
+            if o['type']!='missing': where += f"={o['input']!r}"
+            raise InputError(f'{where}: {says}') from None
     cls.__init__ = __init__
     return cls
 
