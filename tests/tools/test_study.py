@@ -146,7 +146,7 @@ def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(fo
 
 
 def test_each_run_has_a_line_with_its_name_what_came_out_and_the_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'model1', 'too hot', dict(lr=1e20)))
+    monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'too hot', dict(lr=1e20)))
     s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1, processes=1))
     one, other = sorted(capsys.readouterr().out.splitlines())
     assert re.match(r'model1-hot-seed0: failed: the loss is .+ \([12] of 2 runs\)$', one)
