@@ -351,7 +351,6 @@ def test_the_variants_are_the_three_recipes_and_one_change_each_with_20_or_10_se
     assert set(VARIANTS) == set(CHANGES)
     headline = {*SPECS, 'model3-no-augmentation', 'model3-15-epochs'}
     assert PLAN == {k: 20 if k in headline else 10 for k in CHANGES if k != 'model3-cut'}
-    assert all(name == v.name and v.model == name.split('-')[0] for name, v in VARIANTS.items())
 
 
 @pytest.mark.parametrize('name', CHANGES)
