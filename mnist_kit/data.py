@@ -8,7 +8,6 @@ __all__ = ['DigitDataset', 'from_drawing', 'DigitDL', 'affine_mats', 'affine_sam
 
 # %% ../nbs/03_data.ipynb #05fdcd83
 import random
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from .spec import *
 from .sources import *
 from fastai.torch_core import default_device, TitledStr, TensorCategory, TensorImage, TensorImageBW
 from fastai.data.core import TfmdDL, DataLoaders
+from fastai.learner import replacing_yield
 from fastai.data.transforms import CategoryMap, DisplayedTransform, IntToFloatTensor, Normalize
 from fastcore.basics import patch, store_attr
 from fastcore.foundation import L
@@ -54,7 +54,6 @@ class DigitDataset:
     def __getitem__(self, i):
         x = TensorImageBW(self.images[i])
         return (x,) if self.labels is None else (x,TensorCategory(self.labels[i]))
-
     def to(self, device):
         self.images = self.images.to(device)
         if self.labels is not None: self.labels = self.labels.to(device)
@@ -69,12 +68,9 @@ class DigitDataset:
     def new_empty(self):  # clones: a view would take all the images along when it is pickled
         return self.new(self.images[:0].clone(), None if self.labels is None else self.labels[:0].clone())
 
-    @contextmanager
-    def set_split_idx(self, i):
-        "Inside, the images are treated as training (0) or other (1) images; fastai's test-time augmentation needs it"
-        old,self.split_idx = self.split_idx,i
-        try: yield self
-        finally: self.split_idx = old
+    def set_split_idx(self, i):  # fastai's test-time augmentation needs it
+        "Inside, the images are treated as training (0) or other (1) images"
+        return replacing_yield(self, 'split_idx', i)
 
 # %% ../nbs/03_data.ipynb #fr0m0002
 @patch(cls_method=True)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3',
-           'SPECS', 'Recipe', 'recipe_with', 'spec_for']
+           'SPECS', 'Recipe', 'recipe_with', 'Stage', 'spec_for']
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace

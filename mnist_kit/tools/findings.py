@@ -9,9 +9,8 @@ __all__ = ['EDITIONS', 'Finding', 'all_hold', 'Edition', 'edition_for', 'expecte
 # %% ../../nbs/tools/findings.ipynb #f1nd0004
 import textwrap, traceback
 from dataclasses import dataclass, replace
-from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from ..core import *
 from ..spec import *
@@ -44,11 +43,11 @@ def all_hold(
 @checked
 class Edition:
     "The numbers that one edition of the assignment asks for. Raises `InputError` for numbers that nothing can meet."
-    name:str      # a key of `EDITIONS`
-    budget:PositiveInt # a model has fewer trainable parameters than this
-    target:Annotated[float, Field(gt=0, le=1)] # fraction of the test images that it gets right, such as 0.994
-    epochs:PositiveInt # of its training, at most
-    what:str      # where it is from, in one line
+    name:str                           # a key of `EDITIONS`
+    budget:int = Field(ge=1)           # a model has fewer trainable parameters than this
+    target:float = Field(gt=0, le=1)   # fraction of the test images that it gets right, such as 0.994
+    epochs:int = Field(ge=1)           # of its training, at most
+    what:str = Field()                 # where it is from, in one line
 
     @property
     def stretch(self)->int: return max(1, self.epochs*3//4)  # epochs; the assignment hopes for 15 of its 20

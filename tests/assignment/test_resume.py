@@ -107,16 +107,16 @@ def test_the_command_goes_on_and_says_how(tmp_path, capsys):
             p.send_signal(sig)
             return p.communicate(timeout=120)[0], p.returncode
 
-    assert train_and_stop(signal.SIGKILL, 1, 'model1', '--epochs', '12', '--source', 'digits', '--out', out)[1] == -9
+    assert train_and_stop(signal.SIGKILL, 1, 'model1', '--epochs', '8', '--source', 'digits', '--out', out)[1] == -9
     killed = read_run(out)
     assert killed.status == 'running' and learner_from(out), 'whole files'
     said, code = train_and_stop(signal.SIGINT, len(killed.rows), '--resume', out)
     assert code == 130 and f"to go on: mnist_kit_train --resume '{out}'" in said
     run = read_run(out)
-    assert (run.status, run.message) == ('interrupted', f'after {len(run.rows)} of 12 epochs')
+    assert (run.status, run.message) == ('interrupted', f'after {len(run.rows)} of 8 epochs')
     assert learner_from(out) and (out / 'curves.png').exists()
     mnist_kit_train(resume=str(out))
-    assert '12 of 12 epochs' in capsys.readouterr().out
+    assert '8 of 8 epochs' in capsys.readouterr().out
     with pytest.raises(
         SystemExit, match='^mnist_kit_train: --resume with lr: expected only the folder: the run has the rest$'
     ):
