@@ -53,6 +53,8 @@ def _first_of(e):
     o = min(e.errors(), key=lambda o: o['loc']!=('format',))
     return '.'.join(map(str, o['loc'])),o
 
+_WORDS = {'Input should': 'expected it to', 'greater than or equal to': 'at least', 'less than or equal to': 'at most'}
+
 def checked(cls):
     "`cls` as a frozen dataclass whose fields must be as their types say. Raises `InputError`."
     how = ConfigDict(strict=True, extra='forbid', allow_inf_nan=False)
@@ -64,7 +66,8 @@ def checked(cls):
         except ValidationError as e:
             where,o = _first_of(e)
             if where.isdigit(): where = fields(cls)[int(where)].name  # given by its place
-            says = o['msg'].replace('Input should', 'expected it to').replace('greater than or equal to', 'at least')
+            says = o['msg']
+            for was,now in _WORDS.items(): says = says.replace(was, now)
             if o['type']!='missing': where += f"={o['input']!r}"
             raise InputError(f'{where}: {says}') from None
     cls.__init__ = __init__

@@ -613,7 +613,7 @@ def test_missing_mnist_stops_a_training_before_anybody_is_checked(said, tmp_path
         (['model3'], dict(run='nowhere'), 'cannot be read'),
         (['model3'], dict(csv='o', json='o'), 'a file for each'),
         (['model3'], dict(edition='of 1999'), 'one of mnist_kit'),
-        (['model3'], dict(target=99.4), 'a fraction'),
+        (['model3'], dict(target=99.4), 'at most 1'),
         (['*.nothing'], {}, 'that files match'),
         (['model3'], dict(args='x'), 'such as 0.05'),
     ],
@@ -625,7 +625,7 @@ def test_wrong_arguments_end_in_one_line(said, models, args, part):
 
 def test_the_line_goes_where_errors_go():
     status, out, err = told('model3', '--target', 99.4)
-    assert (status, out) == (1, '') and 'a fraction' in err and err.count('\n') == 1
+    assert (status, out) == (1, '') and 'at most 1' in err and err.count('\n') == 1
 
 
 @pytest.mark.slow
