@@ -8,6 +8,7 @@ __all__ = ['DigitDataset', 'from_drawing', 'DigitDL', 'affine_mats', 'affine_sam
 
 # %% ../nbs/03_data.ipynb #05fdcd83
 import random
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from .spec import *
 from .sources import *
 from fastai.torch_core import default_device, TitledStr, TensorCategory, TensorImage, TensorImageBW
 from fastai.data.core import TfmdDL, DataLoaders
-from fastai.learner import replacing_yield
 from fastai.data.transforms import CategoryMap, DisplayedTransform, IntToFloatTensor, Normalize
 from fastcore.basics import patch, store_attr
 from fastcore.foundation import L
@@ -58,19 +58,19 @@ class DigitDataset:
         self.images = self.images.to(device)
         if self.labels is not None: self.labels = self.labels.to(device)
 
-    def decode(self, o, full=True):
-        "An image and its label's name, as fastai shows them"
+    def decode(self, o, full=True):  # an image and its label's name, as fastai shows them
         return tuple(TitledStr(self.vocab[int(v)]) if isinstance(v, TensorCategory) else v for v in o)
-
     @property
     def items(self): return [self[i] for i in range(len(self))]
     def new(self, images, labels): return type(self)(images, labels, self.source, self.split_idx)
     def new_empty(self):  # clones: a view would take all the images along when it is pickled
         return self.new(self.images[:0].clone(), None if self.labels is None else self.labels[:0].clone())
 
-    def set_split_idx(self, i):  # fastai's test-time augmentation needs it
-        "Inside, the images are treated as training (0) or other (1) images"
-        return replacing_yield(self, 'split_idx', i)
+    @contextmanager
+    def set_split_idx(self, i):  # inside, these are training (0) or other (1) images: for test-time augmentation
+        old,self.split_idx = self.split_idx,i
+        try: yield self
+        finally: self.split_idx = old
 
 # %% ../nbs/03_data.ipynb #fr0m0002
 @patch(cls_method=True)
