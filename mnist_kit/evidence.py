@@ -8,8 +8,7 @@ __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBa
            'verdicts', 'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
-import os
-from collections import OrderedDict
+from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import ceil, copysign, isfinite, sqrt
@@ -17,6 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pandas as pd
+import torch
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -29,22 +29,14 @@ from .models import *
 from .runs import *
 
 # %% ../nbs/07_evidence.ipynb #ev0ab001
-def _conv_relu(ni, nf, ks=3): return nn.Sequential(nn.Conv2d(ni, nf, ks), nn.ReLU())
-
-class Model1NoBatchNorm(Network):
+class Model1NoBatchNorm(Model1):
     "Model 1 with a bias in place of each batch normalisation. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
-        super().__init__(OrderedDict(
-            conv1       = _conv_relu( 1,  4),        #  4×26×26
-            conv2       = _conv_relu( 4,  4),        #  4×24×24
-            conv3       = _conv_relu( 4,  8),        #  8×22×22
-            pool        = nn.MaxPool2d(2),           #  8×11×11
-            transition  = _conv_relu( 8,  4, ks=1),  #  4×11×11
-            conv4       = _conv_relu( 4,  8),        #  8× 9× 9
-            conv5       = _conv_relu( 8, 16),        # 16× 7× 7
-            reduce      = _conv_relu(16, 10, ks=1),  # 10× 7× 7
-            classifier  = conv(10, 10, ks=7),        # 10× 1× 1
-            log_softmax = log_softmax()))            # 10
+        with torch.random.fork_rng(devices=[]): super().__init__()  # so that the weights below are the first of a seed
+        for o in self.conv1,self.conv2,self.conv3,self.transition,self.conv4,self.conv5,self.reduce:
+            o[0] = nn.Conv2d(o[0].in_channels, o[0].out_channels, o[0].kernel_size)
+            del o[1]
+        self.classifier = conv(10, 10, ks=7)
 
 # %% ../nbs/07_evidence.ipynb #ev0ab005
 class Model1AveragePool(Model1):
@@ -88,13 +80,14 @@ class Model3NoTransition(Network):
 class Variant:
     "A model and its recipe, changed in one way that has a name."
     name:str           # such as 'model1-gap'; the name of the model itself: nothing is changed
-    model:str          # 'model1', 'model2' or 'model3'
     what:str           # the change, in words
     changes:dict = field(default_factory=dict) # of the recipe's fields
     options:dict = field(default_factory=dict) # of the model's class
     network:type|None = None # the class of an ablation; None: the model's own
     stop:int|None = None     # read the unchanged run off after so many epochs; nothing more is trained
 
+    @property
+    def model(self)->str: return self.name.partition('-')[0]  # 'model1', 'model2' or 'model3'
     @property
     def recipe(self)->Recipe: return replace(SPECS[self.model].recipe, **self.changes)
 
@@ -104,32 +97,30 @@ _augmented = dict(max_rotate=_r3.max_rotate, max_translate=_r3.max_translate)
 _trained_well = dict(_augmented, lr_max=_r3.lr_max, epochs=_r3.epochs)
 
 VARIANTS = {o.name: o for o in (
-    Variant('model1', 'model1', 'as the assignment has it'),
-    Variant('model2', 'model2', 'as the assignment has it'),
-    Variant('model3', 'model3', 'as the assignment has it'),
-    Variant('model1-no-bn', 'model1', 'a bias in place of each batch normalisation', network=Model1NoBatchNorm),
-    Variant('model1-gap', 'model1', 'average pooling in place of the 7×7 convolution', network=Model1AveragePool),
-    Variant('model1-augmented', 'model1', "with Model 3's augmentation", _augmented),
-    Variant('model1-one-cycle', 'model1', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
-    Variant('model1-trained-well', 'model1', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
-    Variant('model2-no-dropout', 'model2', 'without dropout', options=dict(dropout=0.)),
-    Variant('model2-no-dropout-1', 'model2', 'without its first dropout', options=dict(without='pool'),
-            network=Model2OneDropout),
-    Variant('model2-no-dropout-2', 'model2', 'without its second dropout', options=dict(without='conv6'),
-            network=Model2OneDropout),
-    Variant('model2-augmented', 'model2', "with Model 3's augmentation", _augmented),
-    Variant('model2-one-cycle', 'model2', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
-    Variant('model2-trained-well', 'model2', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
-    Variant('model3-no-augmentation', 'model3', 'without augmentation', dict(max_rotate=0., max_translate=0.)),
-    Variant('model3-constant-lr', 'model3', 'at the constant learning rate 0.01', dict(lr_max=None)),
-    Variant('model3-no-decay', 'model3', 'without weight decay', dict(wd=0.)),
-    Variant('model3-no-dropout', 'model3', 'without dropout', options=dict(dropout=0.)),
-    Variant('model3-dropout-0.25', 'model3', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
-    Variant('model3-conv-bn-relu', 'model3', 'batch normalisation before the ReLU', network=Model3ConvBnRelu),
-    Variant('model3-no-transition', 'model3', 'without the 1×1 transition, each layer a channel narrower',
+    Variant('model1', 'as the assignment has it'),
+    Variant('model2', 'as the assignment has it'),
+    Variant('model3', 'as the assignment has it'),
+    Variant('model1-no-bn', 'a bias in place of each batch normalisation', network=Model1NoBatchNorm),
+    Variant('model1-gap', 'average pooling in place of the 7×7 convolution', network=Model1AveragePool),
+    Variant('model1-augmented', "with Model 3's augmentation", _augmented),
+    Variant('model1-one-cycle', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
+    Variant('model1-trained-well', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
+    Variant('model2-no-dropout', 'without dropout', options=dict(dropout=0.)),
+    Variant('model2-no-dropout-1', 'without its first dropout', {}, dict(without='pool'), Model2OneDropout),
+    Variant('model2-no-dropout-2', 'without its second dropout', {}, dict(without='conv6'), Model2OneDropout),
+    Variant('model2-augmented', "with Model 3's augmentation", _augmented),
+    Variant('model2-one-cycle', "with Model 3's one-cycle", dict(lr_max=_r3.lr_max)),
+    Variant('model2-trained-well', "with Model 3's one-cycle, augmentation and epochs", _trained_well),
+    Variant('model3-no-augmentation', 'without augmentation', dict(max_rotate=0., max_translate=0.)),
+    Variant('model3-constant-lr', 'at the constant learning rate 0.01', dict(lr_max=None)),
+    Variant('model3-no-decay', 'without weight decay', dict(wd=0.)),
+    Variant('model3-no-dropout', 'without dropout', options=dict(dropout=0.)),
+    Variant('model3-dropout-0.25', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
+    Variant('model3-conv-bn-relu', 'batch normalisation before the ReLU', network=Model3ConvBnRelu),
+    Variant('model3-no-transition', 'without the 1×1 transition, each layer a channel narrower',
             network=Model3NoTransition),
-    Variant('model3-15-epochs', 'model3', 'a cycle of 15 epochs', dict(epochs=15)),
-    Variant('model3-cut', 'model3', 'the cycle of 20 epochs cut after 15', stop=15))}
+    Variant('model3-15-epochs', 'a cycle of 15 epochs', dict(epochs=15)),
+    Variant('model3-cut', 'the cycle of 20 epochs cut after 15', stop=15))}
 
 # %% ../nbs/07_evidence.ipynb #6c4be3f0
 def variant_for(
@@ -159,46 +150,27 @@ def seeds_needed(
     return ceil(TTestPower().solve_power(effect, alpha=0.05, power=power))
 
 # %% ../nbs/07_evidence.ipynb #615942eb
-def base_model(
-    run:Run
-)->str: # 'model1', 'model2' or 'model3'; for a reader's own, the name of its class
+def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a reader's own, the name of its class
     "The model that a run is a variant of. (The run of an ablation has the name of its own class.)"
     return VARIANTS[run.name].model if run.name in VARIANTS else run.model
 
 # %% ../nbs/07_evidence.ipynb #615942ec
-RUN_COLUMNS = ('variant','model','seed','epochs','params','accuracy','last5_accuracy','low3_accuracy',
-               'best_accuracy','best_epoch','train_accuracy','clean_train_accuracy','train_gap','clean_gap',
-               'epochs_to_99','seconds')
-
-def _accuracies(run):
-    "Of the test images after each epoch, as whole images of all (a record has them in single precision)."
-    return [round(o['valid_accuracy']*run.n_valid)/run.n_valid for o in run.rows]
-
 def _outcome(run, variant):
-    "One row of `Study.frame`: a dict with `RUN_COLUMNS` as keys."
-    accs,train = _accuracies(run),run.rows[-1]['train_accuracy']
-    acc,n,clean = accs[-1],len(accs),run.train['accuracy'] if run.train else float('nan')
-    return dict(zip(RUN_COLUMNS, (
-        variant, base_model(run), run.seed, n, run.params, acc, mean(accs[-5:]), min(accs[-3:]), max(accs),
-        accs.index(max(accs))+1, train, clean, train-acc, clean-acc,
-        next((i for i,o in enumerate(accs, 1) if o>=0.99), n+1), sum(o['seconds'] for o in run.rows))))
+    "One row of `Study.frame`."
+    # of the test images after each epoch, as whole images of all: a record has them in single precision
+    accs = [round(o['valid_accuracy']*run.n_valid)/run.n_valid for o in run.rows]
+    n,acc,best = len(accs),accs[-1],max(accs)
+    train,clean = run.rows[-1]['train_accuracy'],run.train['accuracy'] if run.train else float('nan')
+    return dict(variant=variant, model=base_model(run), seed=run.seed, epochs=n, params=run.params, accuracy=acc,
+                last5_accuracy=mean(accs[-5:]), low3_accuracy=min(accs[-3:]), best_accuracy=best,
+                best_epoch=accs.index(best)+1, train_accuracy=train, clean_train_accuracy=clean, train_gap=train-acc,
+                clean_gap=clean-acc, epochs_to_99=next((i for i,o in enumerate(accs, 1) if o>=0.99), n+1),
+                seconds=sum(o['seconds'] for o in run.rows))
 
 def _is_fraction(column): return 'accuracy' in column or 'gap' in column
 
 # %% ../nbs/07_evidence.ipynb #868d06d7
 def run_name(variant:str, seed:int)->str: return f'{variant}-seed{seed}'
-
-# %% ../nbs/07_evidence.ipynb #ev0read1
-def _read_runs(folder):
-    "All runs in a folder: one in each sub-folder, and many in each file that `tools.study.ship` wrote."
-    if not os.path.isdir(folder): return []  # `glob` asks the system, which raises for a name that is too long
-    runs = [read_run(o) for o in sorted(folder.glob('[!.]*/run.json'))]
-    for path in sorted(folder.glob('[!.]*.runs.json')):
-        o = read_record(path, 'records', RUN_FORMAT, 'study', 'take it from the kit again')
-        found = o.get('runs')
-        expect(isinstance(found, list), f'{str(path)!r} without runs', 'a list of them; take it from the kit again')
-        runs += [as_run(run, repr(str(path))) for run in found]
-    return runs
 
 # %% ../nbs/07_evidence.ipynb #ev0read2
 def _expect_study(at, runs, others):
@@ -207,7 +179,8 @@ def _expect_study(at, runs, others):
     expect(runs, f'{at} without a finished run{why}', 'runs in its sub-folders; mnist_kit_study trains them')
     expect(len({o.source for o in runs})==1 and not any(o.holdout for o in runs),
            f'{at} with runs on different sources, or with holdout', 'one source for all, scored on its test images')
-    short = [run_name(o.name, o.seed) for o in runs if len(o.rows)!=o.recipe['epochs']]
+    expect(all(o.seed is not None for o in runs), f'{at} with a run without a seed', 'runs with a seed each; train it again')
+    short = [run_name(o.name, o.seed) for o in runs if len(o.rows)!=o.recipe.epochs]
     expect(not short, f'{at}: {", ".join(short)} without all its epochs', 'whole runs; train it again')
     keys = [(o.name, o.seed) for o in runs]
     expect(len(set(keys))==len(keys), f'{at} with two runs of one variant and seed', 'one; move the other away')
@@ -219,17 +192,19 @@ class Study:
         folder:str|Path|None=None # of the study; None: the runs that come with this kit
     ):
         self.folder = RECORDS if folder is None else as_path(folder)
-        found = _read_runs(self.folder)
-        self.runs = sorted((o for o in found if o.status=='finished'), key=lambda o: (base_model(o), o.variant, o.seed))
+        found = read_runs(self.folder)
+        runs = [o for o in found if o.status=='finished']
         self.others = [o for o in found if o.status!='finished']
-        _expect_study(f'study folder {str(self.folder)!r}', self.runs, self.others)
+        _expect_study(f'study folder {str(self.folder)!r}', runs, self.others)
+        self.runs = sorted(runs, key=lambda o: (base_model(o), o.variant, o.seed))
         self.source = self.runs[0].source
+        self._frame = pd.DataFrame([_outcome(o, name) for name in self.names for o in self.of(name)])
 
     def of(self, name:str)->list:
         "The runs of a variant, by seed. Raises `InputError` for an unknown one."
         if runs := [o for o in self.runs if o.name==name]: return runs
         v = variant_for(name)
-        whole = [o for o in self.of(v.model) if recipe_of(o)==v.recipe] if v.stop else []
+        whole = [o for o in self.of(v.model) if o.recipe==v.recipe] if v.stop else []
         return [replace(o, rows=o.rows[:v.stop], train=None) for o in whole]
 
     def failed(self, name:str)->list:
@@ -243,13 +218,7 @@ class Study:
         own = {o.name for o in self.runs}
         return [k for k in VARIANTS if self.of(k)] + sorted(own-set(VARIANTS))
 
-    @cached_property
-    def _frame(self):
-        return pd.DataFrame([_outcome(o, name) for name in self.names for o in self.of(name)], columns=RUN_COLUMNS)
-
-    def frame(self)->pd.DataFrame:
-        "One row for each finished run, with `RUN_COLUMNS`."
-        return self._frame.copy()
+    def frame(self)->pd.DataFrame: return self._frame.copy()  # one row for each finished run
 
 # %% ../nbs/07_evidence.ipynb #fb0eef36
 @dataclass(frozen=True)
@@ -289,10 +258,8 @@ def share_of(
     return Interval(k/n, *map(float, proportion_confint(k, n, method='wilson')), n)
 
 # %% ../nbs/07_evidence.ipynb #d996e136
-def summary_of(
-    study:Study
-)->pd.DataFrame: # accuracies and gaps in percent; n: finished runs; ±: half of the 95 % interval of the mean
-    "One row for each variant."
+def summary_of(study:Study)->pd.DataFrame:
+    "One row for each variant: n finished runs; accuracies and gaps in percent; ±: half of the 95 % interval of the mean."
     by_variant = study.frame().groupby('variant', sort=False)
     out = by_variant.agg(n=('seed','size'), parameters=('params','first'), epochs=('epochs','first'))
     out['failed'] = [len(study.failed(o)) for o in out.index]
@@ -363,16 +330,8 @@ def _pairs_needed(c):
     return seeds_needed(sd, away) if (sd := stdev(c.diffs)) and away else c.diff.n
 
 # %% ../nbs/07_evidence.ipynb #58e41a2d
-@dataclass(frozen=True)
-class Claim:
-    "What the assignment says, as a comparison that tests it."
-    topic:str             # what it is about
-    says:str              # what must hold
-    a:str|float           # see `compare`
-    b:str|float
-    metric:str='accuracy'
-    form:str='better'
-
+# what must hold, on what topic, and the comparison that tests it: see `compare`
+Claim = namedtuple('Claim', 'topic says a b metric form', defaults=('accuracy','better'))
 def _claims(topic, *tests): return tuple(Claim(topic, *o) for o in tests)
 
 # %% ../nbs/07_evidence.ipynb #9f1f560d
@@ -436,15 +395,6 @@ CLAIMS += (
         ('Model 3 is better than Model 2 trained like it', 'model3', 'model2-trained-well')))
 
 # %% ../nbs/07_evidence.ipynb #50bf77a0
-def _verdict_row(study, claim, c, sure):
-    "One row of `verdicts`."
-    scale,unit = (100,'points') if _is_fraction(claim.metric) else (1,'epochs')
-    last5 = compare(study, claim.a, claim.b, 'last5_accuracy', claim.form).verdict if claim.metric=='accuracy' else ''
-    return {'topic': claim.topic, 'tested as': claim.says, 'form': claim.form, 'difference': scale*c.diff.mean,
-            'from': scale*c.diff.low, 'to': scale*c.diff.high, 'unit': unit, 'n': c.diff.n, 'verdict': c.verdict,
-            'after Holm': c.verdict if sure else VERDICTS[-1], 'last five': last5,
-            'n needed': _pairs_needed(c) if c.verdict==VERDICTS[-1] else c.diff.n}
-
 @lru_cache(maxsize=8)
 def _verdict_rows(study):
     found = []
@@ -452,7 +402,16 @@ def _verdict_rows(study):
         try: found.append((o, compare(study, o.a, o.b, o.metric, o.form)))
         except InputError: continue
     sure = multipletests([_p_value(c) for _,c in found], method='holm')[0] if found else ()
-    return [_verdict_row(study, o, c, k) for (o,c),k in zip(found, sure)]
+    rows = []
+    for (o,c),holds in zip(found, sure):
+        scale,unit = (100,'points') if _is_fraction(o.metric) else (1,'epochs')
+        last5 = compare(study, o.a, o.b, 'last5_accuracy', o.form).verdict if o.metric=='accuracy' else ''
+        d,unresolved = c.diff,VERDICTS[-1]
+        rows.append({'topic': o.topic, 'tested as': o.says, 'form': o.form, 'difference': scale*d.mean,
+                     'from': scale*d.low, 'to': scale*d.high, 'unit': unit, 'n': d.n, 'verdict': c.verdict,
+                     'after Holm': c.verdict if holds else unresolved, 'last five': last5,
+                     'n needed': _pairs_needed(c) if c.verdict==unresolved else d.n})
+    return rows
 
 def verdicts(
     study:Study,
@@ -471,11 +430,8 @@ def reported_curves()->pd.DataFrame:
     return frame
 
 # %% ../nbs/07_evidence.ipynb #1c6331b5
-def median_run(
-    study:Study,
-    name:str   # variant
-)->Run:
-    "The run whose last-epoch accuracy is the median of seeds 0 to 4. Raises `InputError` if there is none."
+def median_run(study:Study, name:str)->Run:
+    "A variant's run with the median last-epoch accuracy of seeds 0 to 4. Raises `InputError` if there is none."
     runs = sorted((o for o in study.of(name) if o.seed<5), key=lambda o: (o.accuracy, o.seed))
     expect(runs, f'no runs of {name!r}', 'at least one')
     return runs[(len(runs)-1)//2]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'RECORDS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Network', 'Model1', 'Model2', 'Model3',
-           'name_of', 'count_params', 'leaves', 'describe', 'windows', 'summary', 'pretrained_folder', 'save_weights',
+           'name_of', 'count_params', 'leaves', 'describe', 'summary', 'pretrained_folder', 'save_weights',
            'load_weights']
 
 # %% ../nbs/04_models.ipynb #a055e97d
@@ -109,44 +109,34 @@ class Model3(Network):
 # %% ../nbs/04_models.ipynb #64788076
 MODELS = dict(model1=Model1, model2=Model2, model3=Model3)
 
-def name_of(
-    model:nn.Module
-)->str:
+def name_of(model:nn.Module)->str:
     "'model1', 'model2' or 'model3' for one of the three, the name of its class for any other."
     return next((k for k,cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
 # %% ../nbs/04_models.ipynb #4182b73d
-def count_params(
-    model # an `nn.Module`
-)->int:
+def count_params(model:nn.Module)->int:
     "Its trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 # %% ../nbs/04_models.ipynb #643fa554
-def leaves(
-    model:nn.Module
-)->list: # modules
+def leaves(model:nn.Module)->list:
     "The layers of `model` that are not made of others, in the order in which they were defined."
     return [m for m in model.modules() if not list(m.children())]
 
-def describe(
-    model:nn.Module
-)->str:
+def describe(model:nn.Module)->str:
     "The layers of `model` in the assignment's notation."
+    square = '{0}({1.kernel_size}x{1.kernel_size})'
+    known = {nn.BatchNorm2d: 'BN', nn.Dropout: '{0}({1.p})', nn.MaxPool2d: square, nn.AvgPool2d: square,
+             nn.AdaptiveAvgPool2d: '{0}({1.output_size})'}
     def one(m):
-        if isinstance(m, nn.Conv2d):
-            pad = m.padding if isinstance(m.padding, str) else m.padding[0]
-            pad = f', pad={pad}' if pad else ''
-            return f'Conv2d({m.in_channels}→{m.out_channels}, {m.kernel_size[0]}x{m.kernel_size[1]}{pad})'
-        if isinstance(m, nn.BatchNorm2d): return 'BN'
-        if isinstance(m, nn.Dropout):     return f'Dropout({m.p})'
-        if isinstance(m, (nn.MaxPool2d,nn.AvgPool2d)): return f'{type(m).__name__}({m.kernel_size}x{m.kernel_size})'
-        if isinstance(m, nn.AdaptiveAvgPool2d): return f'AdaptiveAvgPool2d({m.output_size})'
-        return type(m).__name__
+        if not isinstance(m, nn.Conv2d): return known.get(type(m), '{0}').format(type(m).__name__, m)
+        pad = m.padding if isinstance(m.padding, str) else m.padding[0]
+        size = f'{m.kernel_size[0]}x{m.kernel_size[1]}' + (f', pad={pad}' if pad else '')
+        return f'Conv2d({m.in_channels}→{m.out_channels}, {size})'
     return ' → '.join(one(m) for m in leaves(model))
 
 # %% ../nbs/04_models.ipynb #471ed8cc
-def windows(
+def _window(
     layer:nn.Module, # convolution, pooling, or anything else
     size:int         # side of the layer's input
 )->tuple:            # (k, s): values that one output sees along a side, and the step to the next
@@ -160,28 +150,22 @@ def windows(
     return (k-1)*d+1,s
 
 # %% ../nbs/04_models.ipynb #3e1eaa3a
-def _layer_infos(
-    model:nn.Module,
-    input_size:tuple
-)->list: # of torchinfo's `LayerInfo`, in the order in which the layers are run
-    "What torchinfo finds when it runs `model` on one image, in evaluation mode."
-    device = next((p.device for p in model.parameters()), None)
-    image = torch.zeros(1, *input_size, device=device)  # torchinfo's own would be random, and use up a seed
-    return torchinfo.summary(model, input_data=image, depth=99, verbose=0, mode='eval').summary_list
-
 def summary(
     model:nn.Module,      # one of the three, or any chain of layers
     input_size=(1,28,28)  # channels, height and width of an image
 )->pd.DataFrame:          # stage, layers, output shape, trainable parameters, receptive field in pixels, and macs
     "One row per stage (direct child of `model`), and a total. What `forward` does without a module is not seen."
+    device = next((p.device for p in model.parameters()), None)
+    image = torch.zeros(1, *input_size, device=device)  # torchinfo's own would be random, and use up a seed
+    layers = torchinfo.summary(model, input_data=image, depth=99, verbose=0, mode='eval').summary_list
     rows,field,jump = [],1,1
-    for o in _layer_infos(model, input_size)[1:]:
+    for o in layers[1:]:
         if o.depth==1:
             shape = '×'.join(str(n) for n in o.output_size[1:])
             rows.append(dict(stage=o.var_name, layers=describe(o.module), output=shape, parameters=o.trainable_params,
                              receptive_field=field, macs=0))
         if not o.is_leaf_layer: continue
-        k,s = windows(o.module, o.input_size[-1])
+        k,s = _window(o.module, o.input_size[-1])
         field,jump = field+(k-1)*jump,jump*s
         if isinstance(o.module, nn.Linear): field = max(field, input_size[-1])  # it sees all that there is
         rows[-1]['receptive_field'] = field

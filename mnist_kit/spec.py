@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 'MEAN', 'STD', 'MODEL1', 'MODEL2', 'MODEL3',
-           'SPECS', 'EDITIONS', 'Recipe', 'recipe_with', 'Stage', 'Reported', 'ModelSpec', 'spec_for', 'Edition',
-           'edition_for']
+           'SPECS', 'Recipe', 'recipe_with', 'Stage', 'spec_for']
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace
-from numbers import Number, Real
+from numbers import Integral
+from typing import Annotated
 
 from fastcore.basics import patch
 from fastcore.docments import docments
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat
 
 from .core import *
 
@@ -28,40 +29,30 @@ MEAN       = 0.1307  # of MNIST's training pixels, scaled to 0..1
 STD        = 0.3081  # their standard deviation
 
 # %% ../nbs/01_spec.ipynb #3f620db7
-@dataclass(frozen=True)
+def _plain(v): return int(v) if isinstance(v, Integral) and not isinstance(v, bool) else v  # NumPy's are numbers, too
+
+_Count   = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
+_Part    = Annotated[float, Field(ge=0, le=1)]
+_Below1  = Annotated[float, Field(ge=0, lt=1)]
+_Between = Annotated[float, Field(gt=0, lt=1)]
+_Degrees = Annotated[float, Field(ge=0, le=180)]
+_Divisor = Annotated[float, Field(ge=1)]
+
+@checked
 class Recipe:
     "How a model is trained. Raises `InputError` for values that no training can use."
-    epochs:int                     # passes over the training images
-    lr:float                       # learning rate, where it is constant
-    lr_max:float|None = None       # one-cycle: peak of the learning rate; None: it stays at `lr`
-    mom:float = 0.9                # momentum of SGD, where it is constant
-    wd:float = 0.                  # weight decay: this part of each parameter is added to its gradient
-    bs:int = 128                   # images in a batch
-    max_rotate:float = 0.          # degrees; each training image is rotated by an angle in ±max_rotate, uniform
-    max_translate:float = 0.       # fraction of the side; then it is shifted along each axis, in the same way
-    pct_start:float = 0.3          # one-cycle: fraction of the batches in which the learning rate rises
-    div:float = 25.                # one-cycle: it starts at lr_max/div
-    div_final:float = 2.5e5        # one-cycle: it ends at lr_max/div_final
-    moms:tuple = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
-
-    def __post_init__(self):
-        def number(v, lo, hi=1e30): return isinstance(v, Real) and not isinstance(v, bool) and lo<=v<=hi
-        def above(v, lo): return number(v, lo) and v>lo
-        for names,ok,expected in (
-            ('epochs bs',         lambda v: is_whole(v, 1),                     'a whole number, at least 1'),
-            ('lr',                lambda v: above(v, 0),                        'a number above 0'),
-            ('lr_max',            lambda v: v is None or above(v, 0),           'a number above 0, or None'),
-            ('mom max_translate', lambda v: number(v, 0) and v<1,               'at least 0 and below 1'),
-            ('wd',                lambda v: number(v, 0),                       'a number, at least 0'),
-            ('max_rotate',        lambda v: number(v, 0, 180),                  'degrees, from 0 to 180'),
-            ('pct_start',         lambda v: above(v, 0) and v<1,                'a fraction between 0 and 1'),
-            ('div div_final',     lambda v: number(v, 1),                       'a number, at least 1'),
-            ('moms',              lambda v: isinstance(v, tuple) and len(v)==3 and all(number(o, 0, 1) for o in v),
-                                                                                'three numbers from 0 to 1')):
-            for k in names.split():
-                v = getattr(self, k)
-                expect(ok(v), f'{k}={v!r}', expected)
-                if isinstance(v, Number): object.__setattr__(self, k, int(v) if is_whole(v) else float(v))  # as JSON has it
+    epochs:_Count                      # passes over the training images
+    lr:PositiveFloat                   # learning rate, where it is constant
+    lr_max:PositiveFloat|None = None   # one-cycle: peak of the learning rate; None: it stays at `lr`
+    mom:_Below1 = 0.9                  # momentum of SGD, where it is constant
+    wd:NonNegativeFloat = 0.           # weight decay: this part of each parameter is added to its gradient
+    bs:_Count = 128                    # images in a batch
+    max_rotate:_Degrees = 0.           # degrees; each training image is rotated by an angle in ±max_rotate, uniform
+    max_translate:_Below1 = 0.         # fraction of the side; then it is shifted along each axis, in the same way
+    pct_start:_Between = 0.3           # one-cycle: fraction of the batches in which the learning rate rises
+    div:_Divisor = 25.                 # one-cycle: it starts at lr_max/div
+    div_final:_Divisor = 2.5e5         # one-cycle: it ends at lr_max/div_final
+    moms:tuple[_Part,_Part,_Part] = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
 # %% ../nbs/01_spec.ipynb #rec0001b
 @patch
@@ -182,44 +173,3 @@ def spec_for(
     "What the assignment says about the model called `name`. Raises `InputError` for any other name."
     expect(name in SPECS, f'model {name!r}', f"one of {', '.join(SPECS)}")
     return SPECS[name]
-
-# %% ../nbs/01_spec.ipynb #ed170002
-@dataclass(frozen=True)
-class Edition:
-    "The numbers that one edition of the assignment asks for. Raises `InputError` for numbers that nothing can meet."
-    name:str      # a key of `EDITIONS`
-    budget:int    # a model has fewer trainable parameters than this
-    target:float  # fraction of the test images that it gets right
-    epochs:int    # of its training, at most
-    what:str      # where it is from, in one line
-
-    def __post_init__(self):
-        for k in ('budget','epochs'):
-            v = getattr(self, k)
-            expect(type(v) is int and v>=1, f'{k}={v!r}', 'a whole number, at least 1')
-        expect(isinstance(self.target, (int,float)) and 0<self.target<=1, f'target={self.target!r}',
-               'a fraction of the test images, above 0 and at most 1, such as 0.994')
-
-    @property
-    def stretch(self)->int: return max(1, self.epochs*3//4)  # epochs; the assignment hopes for 15 of its 20
-
-# %% ../nbs/01_spec.ipynb #ed170003
-EDITIONS = {o.name: o for o in (
-    Edition('mnist_kit', PARAM_BUDGET, TARGET_ACC, MODEL3.recipe.epochs, "this kit's assignment"),
-    Edition('8k-15', PARAM_BUDGET, TARGET_ACC, MODEL3.reported.epochs, 'what the assignment hopes for with Model 3'),
-    Edition('10k-15', 10_000, 0.994, 15, 'for example gmshashank/pytorch_vision, MNIST/Session2'),
-    Edition('20k-20', 20_000, 0.994, 20, 'for example rrishabh27/EVA5, S4'),
-    Edition('25k-1', 25_000, 0.95, 1, 'for example ivk1231/EVRA_ASS_5: in its first epoch'))}
-
-def edition_for(
-    edition:str|Edition='mnist_kit', # a key of `EDITIONS`, or an edition of your own
-    budget:int|None=None,   # parameters; None: as the edition says
-    target:float|None=None, # a fraction; None: as the edition says
-    epochs:int|None=None    # None: as the edition says
-)->Edition:
-    "An edition, with what is given changed. Raises `InputError` for unknown names and for numbers that nothing can meet."
-    if not isinstance(edition, Edition):
-        expect(edition in EDITIONS, f'edition {edition!r}', f"one of {', '.join(EDITIONS)}")
-        edition = EDITIONS[edition]
-    changes = {k: v for k,v in dict(budget=budget, target=target, epochs=epochs).items() if v is not None}
-    return replace(edition, name=f'{edition.name}, changed', **changes) if changes else edition

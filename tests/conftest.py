@@ -128,3 +128,10 @@ def run_python(*args, **kwargs):
 def command(name, *args):
     "A command of this kit, as a list for `subprocess`."
     return [sys.executable, '-W', 'ignore', str(Path(sys.executable).with_name(name)), *map(str, args)]
+
+
+def refused(f, *parts):
+    "`f()` raises an `InputError` whose message is one line and has all of `parts`."
+    with pytest.raises(InputError) as e:
+        f()
+    assert '\n' not in str(e.value) and all(p in str(e.value) for p in parts), str(e.value)

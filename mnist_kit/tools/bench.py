@@ -7,9 +7,10 @@ __all__ = ['Bench', 'run_bench', 'read_bench']
 
 # %% ../../nbs/tools/bench.ipynb #07168a82
 import json, subprocess, sys, tempfile, time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -226,7 +227,7 @@ class Bench:
     rounds:int
     finished:bool = False # or was it stopped?
     tables:dict = field(default_factory=dict) # title: dict(unit, bases, values)
-    format:int = 2
+    format:Literal[2] = 2
 
     def __str__(self):
         few,stopped = ' (too few to quote)'*self.quick,', stopped before all was measured'*(not self.finished)
@@ -273,11 +274,9 @@ def run_bench(
 # %% ../../nbs/tools/bench.ipynb #351ecae1
 def read_bench(path:str|Path)->Bench:
     "The record in a `bench.json`. Raises `InputError` if there is none, or none that can be shown."
-    o = read_record(Path(path), 'bench.json', Bench.format, 'benchmark', 'measure again')
-    bad = [f.name for f in fields(Bench) if type(o.get(f.name)) is not f.type]
-    try:
-        bench = Bench(**o)
-        if not bad: str(bench).encode(), bench.plot().draw_without_rendering()
-    except Exception as e: bad = [type(e).__name__, *str(e).splitlines()]  # pandas and matplotlib have many kinds
-    expect(not bad, f'{str(path)!r}, damaged ({" ".join(bad)})', 'what `mnist_kit_bench` writes; measure again')
+    what = 'what `mnist_kit_bench` writes; measure again'
+    bench = from_json(Bench, read_file(Path(path), 10_000_000, what), repr(str(path)), what)
+    try: str(bench).encode(), bench.plot().draw_without_rendering()
+    except Exception as e:  # pandas and matplotlib have many kinds
+        raise InputError(f'{str(path)!r} is damaged ({type(e).__name__} {e}): expected {what}') from e
     return bench

@@ -198,7 +198,7 @@ def mnist_kit_check(
     models:_several('student.py, student.py:Net(0.05), student.ipynb, 5_exercises.ipynb, a folder, or model1', '+'),
     name:str=None,         # of the class, for all that name none; by default each that takes images
     args:str=None,         # of the class, for all that need some, such as 0.05
-    edition:str='mnist_kit', # of the assignment, whose numbers are asked for; see EDITIONS in mnist_kit.spec
+    edition:str='mnist_kit', # of the assignment, whose numbers are asked for; see EDITIONS in mnist_kit.tools.findings
     budget:int=None,       # parameters; by default those of the edition
     target:float=None,     # fraction of the test images; by default that of the edition
     epochs:int=None,       # that are allowed, and with --train those that are trained; by default those of the edition
@@ -223,6 +223,7 @@ def mnist_kit_check(
     sys.stdout.reconfigure(errors='backslashreplace')  # a tick, or a name, that the terminal cannot show
     for s in set(stop_signals())-{signal.SIGINT}: signal.signal(s, signal.default_int_handler)
     with _in_one_line('mnist_kit_check', '; the rows that were finished are kept' if csv or json or html else ''):
+        from mnist_kit.tools.findings import edition_for
         from mnist_kit.tools.grade import check_all, find_submissions
         for k,v in dict(jobs=jobs, timeout=timeout, memory=memory).items():
             expect(v is None or v>0, f'{k}={v!r}', 'a number above 0')

@@ -8,7 +8,7 @@ __all__ = ['plan', 'run_one', 'run_study', 'ship', 'report']
 # %% ../../nbs/tools/study.ipynb #51bbb217
 import json, os, shutil, signal, threading
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import cache
 from multiprocessing import Lock, parent_process
@@ -46,9 +46,9 @@ def _check(run, out, name, seed, source, epochs):
     recipe,model = recipe_with(v.recipe, epochs=epochs),v.network.__name__ if v.network else v.model
     expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
            'one that has ended; remove it, and it is trained again')
-    found = run.source, run.holdout, recipe_of(run), run.model, run.options, run.name, run.seed
+    found = run.source, run.holdout, run.recipe, run.model, run.options, run.name, run.seed
     expect(found==(source, 0, recipe, model, v.options, name, seed),
-           f"{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, {run.recipe['epochs']} epochs",
+           f"{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, {run.recipe.epochs} epochs",
            f'{name} seed {seed} on {source}, {recipe.epochs} epochs, by the recipe of this version; '
            'choose another study folder')
 
@@ -87,7 +87,7 @@ def run_one(
     v,out = variant_for(name),folder/run_name(name, seed)
     if out.exists(): return out  # a cluster runs again what a lost worker could not report
     recipe = recipe_with(v.recipe, epochs=epochs)
-    begun = [o.parent for o in folder.glob(f'.{out.name}.*/{CHECKPOINT}') if recipe_of(read_run(o.parent))==recipe]
+    begun = [o.parent for o in folder.glob(f'.{out.name}.*/{CHECKPOINT}') if read_run(o.parent).recipe==recipe]
     tmp = begun[0] if begun else folder/f'.{out.name}.{uuid4().hex}'
     with _one_at_a_time:
         before = torch.get_num_threads()
@@ -104,16 +104,6 @@ def run_one(
     return out
 
 # %% ../../nbs/tools/study.ipynb #65c8af42
-@contextmanager
-def _stoppable():
-    "Inside, SIGTERM and SIGHUP are what Ctrl-C is: a `KeyboardInterrupt`."
-    in_main = threading.current_thread() is threading.main_thread()
-    old = stop_signals() if in_main else {}
-    for s in old: signal.signal(s, signal.default_int_handler)
-    try: yield
-    finally:
-        for s,f in old.items(): signal.signal(s, f)
-
 def _remove_unfinished(folder):
     "Remove what was being trained, when nothing is trained any more, but for what can be continued."
     for o in folder.glob('.*-seed*'):
@@ -129,7 +119,7 @@ def _run_all(folder, todo, processes, **args):
                          'written; or train with one process (--processes 1)') from e
     try:
         jobs = (delayed(run_one)(folder, *o, **args) for o in todo)
-        with _stoppable(), closing(Parallel(processes, return_as='generator_unordered', batch_size=1)(jobs)) as outs:
+        with on_stop(), closing(Parallel(processes, return_as='generator_unordered', batch_size=1)(jobs)) as outs:
             for out in outs:
                 run,done = read_run(out),done+1
                 what = closing_line(run) if run.status=='finished' else f'{run.status}: {run.message}'
@@ -139,7 +129,7 @@ def _run_all(folder, todo, processes, **args):
         raise TrainingError(f'a process of the study was killed after {done} of {len(todo)} runs: '
                             'expected it to end by itself; if memory is short, take fewer processes') from e
     finally:
-        with interrupts_noted():
+        with on_stop(signal.SIG_IGN):
             if processes>1: get_reusable_executor(reuse=True).shutdown()  # joblib has stopped what was running; idle processes end here
             _remove_unfinished(folder)
 
@@ -190,7 +180,7 @@ def ship(
         shutil.copy(path, out)
     for name in {r.name for r in rest}:
         lines = [json.dumps(asdict(r), separators=(',',':'), allow_nan=False) for r in rest if r.name==name]
-        text = f'{{"format":{RUN_FORMAT},"runs":[\n' + ',\n'.join(lines) + '\n]}\n'
+        text = f'{{"format":{Run.format},"runs":[\n' + ',\n'.join(lines) + '\n]}\n'
         write_atomic(folder/f'{name}.runs.json', text.encode())
 
 # %% ../../nbs/tools/study.ipynb #b471ece7

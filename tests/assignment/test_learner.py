@@ -16,13 +16,13 @@ from fastai.vision.data import CategoryBlock, DataBlock, ImageBlock, get_image_f
 from PIL import Image
 from torch import nn
 
-from conftest import quiet
-from mnist_kit.core import InputError, TrainingError
+from conftest import quiet, refused
+from mnist_kit.core import TrainingError
 from mnist_kit.data import dls_for
 from mnist_kit.learner import learner_for, make_model
 from mnist_kit.models import MODELS, Model1
 from mnist_kit.runs import EpochRows
-from mnist_kit.spec import MODEL1, MODEL3, Recipe
+from mnist_kit.spec import MODEL1, MODEL3, SPECS, Recipe
 
 each_name = pytest.mark.parametrize('name', list(MODELS))
 
@@ -118,7 +118,8 @@ def test_weight_decay_is_pytorchs_and_reaches_every_parameter():
 @pytest.mark.parametrize('name', ['model1', 'model3'])
 def test_a_training_by_the_recipe_goes_on_at_a_later_epoch(name, tmp_path):
     "Stopped after two of three epochs and continued from what was saved, the schedule is that of a whole one."
-    whole, first, second = [quiet(learner_for(name, source='digits', seed=0, path=tmp_path)) for _ in range(3)]
+    recipe = SPECS[name].recipe
+    whole, first, second = [quiet(learner_for(Net, None, recipe, 'digits', seed=0, path=tmp_path)) for _ in range(3)]
     whole.fit_recipe(3)
     first.fit_recipe(3, cbs=Callback(before_epoch=lambda self: stop_at(self, 2)))
     first.save('two')
@@ -168,7 +169,7 @@ def test_an_earlier_fit_leaves_no_momentum_to_the_next():
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     def numbers(seed):
         learn = quiet(learner_for('model3', source='digits', seed=seed))
-        learn.fit_recipe(epochs=2)
+        learn.fit_recipe(epochs=1)
         return list(learn.recorder.losses), learn.recorder.values[-1]
 
     assert numbers(3) == numbers(3) != numbers(4)
@@ -243,9 +244,7 @@ def test_test_time_augmentation_works_and_augments():
 )
 def test_a_learner_without_images_says_so(call):
     learn = quiet(learner_for('model3', pretrained=True))
-    with pytest.raises(InputError, match='a learner without images') as e:
-        call(learn)
-    assert '\n' not in str(e.value)
+    refused(lambda: call(learn), 'a learner without images')
     image = torch.zeros(28, 28, dtype=torch.uint8)
     assert len(learn.get_preds(dl=learn.dls.test_dl([image] * 3))[0]) == 3, 'and still predicts'
 
@@ -263,21 +262,25 @@ NUMPYS = Recipe(epochs=np.int64(3), lr=np.float32(0.01), bs=np.uint8(128), wd=np
 
 @pytest.mark.parametrize('kwargs', [dict(seed=True), dict(seed=-1), dict(seed=0.5), dict(holdout=np.float64(3))])
 def test_what_is_no_whole_number_is_refused(kwargs):
-    with pytest.raises(InputError, match=f'{list(kwargs)[0]}=.*: expected a'):
-        learner_for('model1', source='digits', **kwargs)
+    refused(lambda: learner_for('model1', source='digits', **kwargs), f'{list(kwargs)[0]}=', 'expected a')
 
 
 # ---------------------------------------------------------------- models and data of a reader's own
 
 
 @pytest.mark.parametrize(
-    'name, size, img_cls, part',
+    'name, size, img_cls, parts',
     [
-        ('model3', 28, PILImage, 'images of 3 channels: expected one; give your fastai DataLoaders img_cls=PILImageBW'),
-        ('model1', 64, PILImageBW, 'images of 64×64 pixels: expected 28×28; .*item_tfms=Resize'),
+        (
+            'model3',
+            28,
+            PILImage,
+            ['images of 3 channels: expected one; give your fastai DataLoaders img_cls=PILImageBW'],
+        ),
+        ('model1', 64, PILImageBW, ['images of 64×64 pixels: expected 28×28; ', 'item_tfms=Resize']),
     ],
 )
-def test_image_files_that_do_not_fit_are_refused_in_one_line(name, size, img_cls, part, tmp_path):
+def test_image_files_that_do_not_fit_are_refused_in_one_line(name, size, img_cls, parts, tmp_path):
     for label in ('0', '1'):
         (tmp_path / label).mkdir()
         for i in range(4):
@@ -285,9 +288,7 @@ def test_image_files_that_do_not_fit_are_refused_in_one_line(name, size, img_cls
     block = DataBlock((ImageBlock(img_cls), CategoryBlock), get_items=get_image_files, get_y=lambda p: p.parent.name)
     dls = block.dataloaders(tmp_path, bs=2, num_workers=0)
     for call in (lambda o: o.fit_recipe(1), lambda o: o.validate()):
-        with pytest.raises(InputError, match=part) as e:
-            call(quiet(learner_for(name, dls)))
-        assert '\n' not in str(e.value)
+        refused(lambda: call(quiet(learner_for(name, dls))), *parts)
 
 
 class Net(nn.Sequential):
@@ -334,9 +335,7 @@ def test_dataloaders_may_be_brought_along():
     ],
 )
 def test_what_is_no_model_is_refused_in_one_line(model, part):
-    with pytest.raises(InputError) as e:
-        make_model(model)
-    assert part in str(e.value) and '\n' not in str(e.value)
+    refused(lambda: make_model(model), part)
 
 
 def stopped(learn, epochs):

@@ -1,6 +1,6 @@
 "Records of runs that nobody trained, for the tests of what reads them."
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +19,7 @@ def record(name='model1', seed=0, accs=(0.98, 0.99), train=0.995, clean=0.997, e
         params=SPECS[v.model].params,
         source='digits',
         seed=seed,
-        recipe=asdict(replace(v.recipe, epochs=epochs or len(accs))),
+        recipe=replace(v.recipe, epochs=epochs or len(accs)),
         holdout=0,
         n_train=1500,
         n_valid=10_000,

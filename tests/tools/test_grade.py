@@ -16,7 +16,7 @@ from conftest import command, run_python
 from mnist_kit.core import InputError, stop_signals
 from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
-from mnist_kit.spec import EDITIONS
+from mnist_kit.tools.findings import EDITIONS
 from mnist_kit.tools import cli, grade
 from mnist_kit.tools.grade import LOADS, REPORT_SCHEMA, Report, Submission, check_all, check_submission, class_line
 from mnist_kit.tools.grade import find_submissions, read_args, rule_lines, split_name, write_csv, write_html, write_json
@@ -615,7 +615,7 @@ def test_missing_mnist_stops_a_training_before_anybody_is_checked(said, tmp_path
         (['model3'], dict(run='nowhere'), 'cannot be read'),
         (['model3'], dict(csv='o', json='o'), 'a file for each'),
         (['model3'], dict(edition='of 1999'), 'one of mnist_kit'),
-        (['model3'], dict(target=99.4), 'a fraction'),
+        (['model3'], dict(target=99.4), 'at most 1'),
         (['*.nothing'], {}, 'that files match'),
         (['model3'], dict(args='x'), 'such as 0.05'),
     ],
@@ -627,7 +627,7 @@ def test_wrong_arguments_end_in_one_line(said, models, args, part):
 
 def test_the_line_goes_where_errors_go():
     status, out, err = told('model3', '--target', 99.4)
-    assert (status, out) == (1, '') and 'a fraction' in err and err.count('\n') == 1
+    assert (status, out) == (1, '') and 'at most 1' in err and err.count('\n') == 1
 
 
 @pytest.mark.slow

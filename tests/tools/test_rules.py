@@ -9,7 +9,7 @@ from torch import nn
 from conftest import run_python
 from mnist_kit.models import MODELS, RECORDS
 from mnist_kit.runs import read_run
-from mnist_kit.spec import EDITIONS, edition_for
+from mnist_kit.tools.findings import EDITIONS, edition_for
 from mnist_kit.tools.findings import all_hold, expected_findings, findings_table
 from mnist_kit.tools.rules import RULES, check_model, check_run, seven_segment_digits
 from submissions import faulty, sound

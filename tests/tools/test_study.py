@@ -19,7 +19,7 @@ from made_runs import contents, put, record, refused
 
 from mnist_kit.core import TrainingError, stop_signals
 from mnist_kit.evidence import PLAN, VARIANTS, Study, Variant, run_name
-from mnist_kit.runs import read_run
+from mnist_kit.runs import CHECKPOINT, read_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
@@ -74,7 +74,7 @@ def test_a_study_goes_on_and_two_processes_one_and_the_threads_of_a_cluster_trai
     assert before and {k: after[k] for k in before} == before
     run, gap = (read_run(folder / o) for o in made)
     assert (run.model, run.variant, run.seed, run.source, run.status) == ('model1', '', 0, 'digits', 'finished')
-    assert run.recipe['epochs'] == len(run.rows) == 1 and run.recipe['lr'] == 0.01 and run.train['n'] == 1500
+    assert run.recipe.epochs == len(run.rows) == 1 and run.recipe.lr == 0.01 and run.train['n'] == 1500
     assert (gap.variant, gap.model, gap.params) == ('model1-gap', 'Model1AveragePool', 7108 - 4900 - 20)
 
     threads = run.device['threads']
@@ -132,7 +132,7 @@ def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(tm
 
 
 def test_each_run_has_a_line_with_its_name_what_came_out_and_the_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'model1', 'too hot', dict(lr=1e20)))
+    monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'too hot', dict(lr=1e20)))
     s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1, processes=1))
     one, other = sorted(capsys.readouterr().out.splitlines())
     assert re.match(r'model1-hot-seed0: failed: the loss is .+ \([12] of 2 runs\)$', one)
@@ -249,7 +249,7 @@ def wait_until(ready, seconds):
 
 def under_way(folder):
     "Has seed 1 done its first epoch?"
-    return list(folder.glob('.model1-seed1.*/checkpoint.safetensors'))
+    return list(folder.glob(f'.model1-seed1.*/{CHECKPOINT}'))
 
 
 class Stop:
