@@ -201,7 +201,10 @@ def _python(call, **kwargs):
     return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], start_new_session=True,
                             stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **kwargs)
 
-_servers,_one_request = {},threading.Lock()
+
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0043
+_servers = {}
+_one_request = threading.Lock()
 
 def _new_server(first):
     "The socket of a server, and what must not be thrown away before it is."
@@ -234,6 +237,8 @@ def _copy_of_server(folder, first):
             for o in fds: os.close(o)
     return _Copy(pid, open(printed[0], 'rb'), open(ended[0], 'rb'))
 
+
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0044
 def _start(
     folder:Path,
     first:str,
