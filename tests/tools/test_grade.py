@@ -295,7 +295,7 @@ def test_a_class_is_judged_as_a_careful_reader_would(class_folder, tmp_path):
     rows = list(csv.DictReader((tmp_path / 'c.csv').open(newline='')))
     failed = {f'{r["submission"]} {r["model"]}'.strip(): r['failed'] for r in rows}
     assert failed == dict.fromkeys(
-        [f'{k} Net' for k in ('ada', 'ben', 'dan', 'eve', 'finn', 'gil', 'hana', 'ida', 'ola')], ''
+        [f'{k} Net' for k in ('ada', 'ben', 'dan', 'eve', 'finn', 'gil', 'hana', 'ida', 'ola', 'pia')], ''
     ) | {
         'cleo Model_1': 'budget',
         'cleo Model_2': 'runs',
