@@ -202,7 +202,6 @@ def _parts(bench, models, device):
     yield 'from starting Python','s',[],found.map(lambda o: o[0])
     if sys.platform=='linux': yield 'memory, at most so far','MiB',[],found.map(lambda o: o[1])
 
-
 # %% ../../nbs/tools/bench.ipynb #c0b10002
 def _middle(o):
     low,mid,high = o.quantile([0.25,0.5,0.75])

@@ -102,7 +102,6 @@ def _stand_between(
     if status is not None: os.write(ended, str(status).encode())
     os._exit(0)
 
-
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0010
 def _run_child(
     folder:Path # with a request, see `_start`
@@ -112,6 +111,10 @@ def _run_child(
     request = folder/'request'
     o = ast.literal_eval(request.read_text(encoding='utf-8'))
     request.unlink()
+    os.chdir(folder/'cwd')
+    os.environ.clear()
+    os.environ.update(o['env'])
+    tempfile.tempdir = None  # it is looked up again
     note,status = _Notes(folder/'notes.jsonl'),0
     names = dict(note=note, args=o['args'])
     exec(o['first'], names)
@@ -128,7 +131,6 @@ def _run_child(
         try: o.flush()
         except Exception: pass
     os._exit(status)
-
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0012
 _NEEDED = '''PATH LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT
@@ -171,13 +173,8 @@ def _serve(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for o in (1, 2): os.dup2(fds[0], o)
     os.close(fds[0])
-    folder = Path(message.decode())
-    os.chdir(folder/'cwd')
-    os.environ.clear()
-    os.environ.update(ast.literal_eval((folder/'request').read_text(encoding='utf-8'))['env'])
-    tempfile.tempdir = None  # it is looked up again
     _stand_between(fds[1])
-    _run_child(folder)
+    _run_child(Path(message.decode()))
 
 class _Copy:
     "A copy of a server, with what is needed here of `subprocess.Popen`."
@@ -190,7 +187,6 @@ class _Copy:
     def wait(self):
         while self.poll() is None: time.sleep(0.01)
 
-
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0042
 def _python(call, **kwargs):
     "A Python that calls a function of this module, with a session of its own."
@@ -200,7 +196,6 @@ def _python(call, **kwargs):
             f'from mnist_kit.tools.sandbox import _run_child, _serve; {call}')
     return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], start_new_session=True,
                             stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **kwargs)
-
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0043
 _servers = {}
@@ -237,7 +232,6 @@ def _copy_of_server(folder, first):
             for o in fds: os.close(o)
     return _Copy(pid, open(printed[0], 'rb'), open(ended[0], 'rb'))
 
-
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0044
 def _start(
     folder:Path,
@@ -250,8 +244,7 @@ def _start(
     env = _environment(folder)|env
     (folder/'request').write_text(repr(dict(request, first=first, env=env)), encoding='utf-8')
     if sys.platform=='linux': return _copy_of_server(folder, first)
-    return _python(f'_run_child(Path({str(folder)!r}))', cwd=folder/'cwd', env=env, stdout=subprocess.PIPE)
-
+    return _python(f'_run_child(Path({str(folder)!r}))', env=env, stdout=subprocess.PIPE)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0014
 class _Printed:
