@@ -278,10 +278,13 @@ def _record_fit(
     "Train `learn` by its recipe; after each epoch, its weights and the record of the run are on the disk."
     began = time.perf_counter()-run.seconds
     def save(row=None):
-        if row: run.rows.append(row)
-        run.seconds = round(time.perf_counter()-began, 3)
-        write_run(run, out)
-        save_weights(learn.model, out, epochs=len(run.rows))
+        stopped = []
+        with on_stop(lambda *_: stopped.append(True)):  # Ctrl-C waits: record and weights are of the same epoch
+            if row: run.rows.append(row)
+            run.seconds = round(time.perf_counter()-began, 3)
+            write_run(run, out)
+            save_weights(learn.model, out, epochs=len(run.rows))
+        if stopped: raise KeyboardInterrupt
     try:
         with on_stop(), ExitStack() as quiet:
             save()

@@ -14,8 +14,10 @@ from conftest import command, refused
 from fastai.callback.core import Callback
 from mnist_kit import runs
 from mnist_kit.runs import CHECKPOINT, RUN_FILES, learner_from, read_run, resume_run, train_run
+from mnist_kit.models import save_weights
 from mnist_kit.spec import MODEL3
 from mnist_kit.tools.cli import mnist_kit_train
+from safetensors import safe_open
 
 short = replace(MODEL3.recipe, epochs=2)
 
@@ -55,6 +57,23 @@ def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_pat
     assert weights(folder) == weights(whole) and rows(folder) == rows(whole)
     assert read_run(folder).train == read_run(whole).train
     assert sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
+
+
+def test_ctrl_c_between_record_and_weights_waits_for_both(whole, tmp_path, monkeypatch):
+    def stopped(model, out, epochs):
+        if epochs == 1:
+            signal.raise_signal(signal.SIGINT)
+        save_weights(model, out, epochs=epochs)
+
+    with monkeypatch.context() as m:
+        m.setattr(runs, 'save_weights', stopped)
+        folder = train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False)
+    run = read_run(folder)
+    assert (run.status, run.message, len(run.rows)) == ('interrupted', 'after 1 of 2 epochs', 1)
+    with safe_open(folder / 'model.safetensors', 'pt') as f:
+        assert f.metadata() == {'epochs': '1'}
+    resume_run(folder, bar=False)
+    assert weights(folder) == weights(whole) and rows(folder) == rows(whole)
 
 
 def test_a_run_stopped_after_its_last_epoch_is_brought_to_its_end(whole, tmp_path, monkeypatch):
