@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBatchNorm', 'Model1AveragePool', 'variant_for',
-           'seeds_needed', 'base_model', 'run_name', 'Study', 'interval', 'share_of', 'summary_of', 'compare',
+           'seeds_needed', 'run_name', 'base_model', 'Study', 'interval', 'share_of', 'summary_of', 'compare',
            'verdicts', 'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
 from collections import OrderedDict, namedtuple
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from math import ceil, copysign, isfinite, sqrt
+from functools import cached_property
+from math import ceil, isfinite, sqrt
 from pathlib import Path
 from statistics import mean, stdev
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -53,7 +55,6 @@ class Model2OneDropout(Model2):
         super().__init__()
         self.get_submodule(without)[0] = nn.Identity()
 
-# %% ../nbs/07_evidence.ipynb #ev0ab011
 class Model3ConvBnRelu(Model3):
     "Model 3 with each batch normalisation before its ReLU. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
@@ -97,9 +98,7 @@ _augmented = dict(max_rotate=_r3.max_rotate, max_translate=_r3.max_translate)
 _trained_well = dict(_augmented, lr_max=_r3.lr_max, epochs=_r3.epochs)
 
 VARIANTS = {o.name: o for o in (
-    Variant('model1', 'as the assignment has it'),
-    Variant('model2', 'as the assignment has it'),
-    Variant('model3', 'as the assignment has it'),
+    *(Variant(name, 'as the assignment has it') for name in SPECS),
     Variant('model1-no-bn', 'a bias in place of each batch normalisation', network=Model1NoBatchNorm),
     Variant('model1-gap', 'average pooling in place of the 7×7 convolution', network=Model1AveragePool),
     Variant('model1-augmented', "with Model 3's augmentation", _augmented),
@@ -117,12 +116,10 @@ VARIANTS = {o.name: o for o in (
     Variant('model3-no-dropout', 'without dropout', options=dict(dropout=0.)),
     Variant('model3-dropout-0.25', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
     Variant('model3-conv-bn-relu', 'batch normalisation before the ReLU', network=Model3ConvBnRelu),
-    Variant('model3-no-transition', 'without the 1×1 transition, each layer a channel narrower',
-            network=Model3NoTransition),
+    Variant('model3-no-transition', 'without the 1×1 transition, each layer a channel narrower', {}, {}, Model3NoTransition),
     Variant('model3-15-epochs', 'a cycle of 15 epochs', dict(epochs=15)),
     Variant('model3-cut', 'the cycle of 20 epochs cut after 15', stop=15))}
 
-# %% ../nbs/07_evidence.ipynb #6c4be3f0
 def variant_for(
     name:str # a key of `VARIANTS`
 )->Variant:
@@ -130,31 +127,28 @@ def variant_for(
     expect(name in VARIANTS, f'variant {name!r}', f"one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
 
-# %% ../nbs/07_evidence.ipynb #ev0plan1
-_HEADLINE = ('model1','model2','model3','model3-no-augmentation','model3-15-epochs')  # what the assignment leads with
-PLAN = {o.name: 20 if o.name in _HEADLINE else 10 for o in VARIANTS.values() if not o.stop}  # seeds of each variant
-
 # %% ../nbs/07_evidence.ipynb #ev0plan3
+_HEADLINE = (*SPECS, 'model3-no-augmentation', 'model3-15-epochs')  # what the assignment leads with
+PLAN = {o.name: 20 if o.name in _HEADLINE else 10 for o in VARIANTS.values() if not o.stop}  # seeds of each variant
 WORTH_HAVING = 0.001  # of accuracy, so 0.10 points: a smaller difference is drowned by the choice of test images
 
 # %% ../nbs/07_evidence.ipynb #ev0plan6
 def seeds_needed(
-    sd:float,         # standard deviation of the differences between the runs of a pair, above 0
-    difference:float, # that one wants to see, above 0, in the same unit
-    power:float=0.8   # probability of seeing it, if it is there
-)->int:               # at least 3
-    "Pairs of runs after which the 95 % interval is clear of zero with that probability. Raises `InputError`."
+    sd:float,        # standard deviation of the differences between the runs of a pair, above 0
+    difference:float # that is there, above 0, in the same unit
+)->int:              # at least 3
+    "Pairs of runs after which the 95 % interval is clear of zero with a probability of 80 %. Raises `InputError`."
     for k,v in dict(sd=sd, difference=difference).items(): expect(0<v<float('inf'), f'{k}={v!r}', 'a number above 0')
-    expect(0.5<=power<1, f'power={power!r}', 'a probability, at least 0.5 and below 1')
     effect = min(difference/sd, 5)  # for more than that, too, three pairs
-    return ceil(TTestPower().solve_power(effect, alpha=0.05, power=power))
+    return ceil(TTestPower().solve_power(effect, alpha=0.05, power=0.8))
 
 # %% ../nbs/07_evidence.ipynb #615942eb
+def run_name(variant:str, seed:int)->str: return f'{variant}-seed{seed}'
+
 def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a reader's own, the name of its class
     "The model that a run is a variant of. (The run of an ablation has the name of its own class.)"
     return VARIANTS[run.name].model if run.name in VARIANTS else run.model
 
-# %% ../nbs/07_evidence.ipynb #615942ec
 def _outcome(run, variant):
     "One row of `Study.frame`."
     # of the test images after each epoch, as whole images of all: a record has them in single precision
@@ -169,10 +163,7 @@ def _outcome(run, variant):
 
 def _is_fraction(column): return 'accuracy' in column or 'gap' in column
 
-# %% ../nbs/07_evidence.ipynb #868d06d7
-def run_name(variant:str, seed:int)->str: return f'{variant}-seed{seed}'
-
-# %% ../nbs/07_evidence.ipynb #ev0read2
+# %% ../nbs/07_evidence.ipynb #e71d9001
 def _expect_study(at, runs, others):
     "Raises `InputError` unless `runs` go together; `at` says where they are, `others` have not finished."
     why = ''.join(f'; {run_name(o.name, o.seed)} {o.status} {o.message}' for o in others[:1])
@@ -182,10 +173,8 @@ def _expect_study(at, runs, others):
     expect(all(o.seed is not None for o in runs), f'{at} with a run without a seed', 'runs with a seed each; train it again')
     short = [run_name(o.name, o.seed) for o in runs if len(o.rows)!=o.recipe.epochs]
     expect(not short, f'{at}: {", ".join(short)} without all its epochs', 'whole runs; train it again')
-    keys = [(o.name, o.seed) for o in runs]
-    expect(len(set(keys))==len(keys), f'{at} with two runs of one variant and seed', 'one; move the other away')
+    expect(len({(o.name, o.seed) for o in runs})==len(runs), f'{at} with two runs of one variant and seed', 'one; move the other away')
 
-# %% ../nbs/07_evidence.ipynb #e71d9001
 class Study:
     "The finished runs in a folder. Raises `InputError` if there is none, or one that cannot be read or does not fit."
     def __init__(self,
@@ -193,8 +182,7 @@ class Study:
     ):
         self.folder = RECORDS if folder is None else as_path(folder)
         found = read_runs(self.folder)
-        runs = [o for o in found if o.status=='finished']
-        self.others = [o for o in found if o.status!='finished']
+        runs,self.others = ([o for o in found if (o.status=='finished')==whole] for whole in (True,False))
         _expect_study(f'study folder {str(self.folder)!r}', runs, self.others)
         self.runs = sorted(runs, key=lambda o: (base_model(o), o.variant, o.seed))
         self.source = self.runs[0].source
@@ -221,14 +209,12 @@ class Study:
     def frame(self)->pd.DataFrame: return self._frame.copy()  # one row for each finished run
 
 # %% ../nbs/07_evidence.ipynb #fb0eef36
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     "A mean and how sure it is."
     mean:float
-    low:float   # ends of the interval
+    low:float  # ends of the interval
     high:float
-    n:int       # values behind it
-
+    n:int      # values behind it
     @property
     def half(self)->float: return (self.high-self.low)/2
 
@@ -272,26 +258,29 @@ def summary_of(study:Study)->pd.DataFrame:
     return out
 
 # %% ../nbs/07_evidence.ipynb #51667f33
-_FORMS   = ('better','no worse','equal')
 VERDICTS = ('supported','contradicted','no difference worth having','not resolved')
 
 @dataclass(frozen=True)
 class _Comparison:
     "A minus B in as many pairs of runs, and what is claimed of that."
     diffs:tuple         # by seed
-    form:str='better'   # one of `_FORMS`
+    form:str='better'   # 'better', 'no worse' or 'equal'
     margin:float=WORTH_HAVING # what is not worth having is smaller
 
     @cached_property
     def diff(self)->Interval: return interval(self.diffs)
     @property
+    def beyond(self)->dict:
+        "For each form: how far the mean is on the side that is claimed; below 0: on the other"
+        m = self.diff.mean
+        return {'better': m, 'no worse': m+self.margin, 'equal': self.margin-abs(m)}
+    @property
     def verdict(self)->str:
         "One of `VERDICTS`"
         supported,contradicted,no_difference,not_resolved = VERDICTS
-        low,high,m = self.diff.low,self.diff.high,self.margin
-        within = -m<low and high<m
-        yes,no = dict(zip(_FORMS, ((low>0, high<0), (low>-m, high<-m), (within, low>m or high<-m))))[self.form]
-        return supported if yes else contradicted if no else no_difference if within else not_resolved
+        x,half = self.beyond[self.form],self.diff.half
+        if abs(x)>half: return supported if x>0 else contradicted
+        return no_difference if self.beyond['equal']>half else not_resolved
 
 # %% ../nbs/07_evidence.ipynb #ev0cmp02
 def compare(
@@ -302,39 +291,35 @@ def compare(
     form:str='better'       # what is claimed of a: 'better' than b, 'no worse', or 'equal'
 )->_Comparison:
     "`metric` of `a` minus that of `b`, paired by seed. Raises `InputError` for fewer than two pairs."
-    frame = study.frame()
+    frame,forms = study.frame(),('better','no worse','equal')
     metrics = [o for o in frame.select_dtypes('number') if o!='seed']
     expect(metric in metrics, f'metric {metric!r}', f"one of {', '.join(metrics)}")
-    expect(form in _FORMS, f'form {form!r}', f"one of {', '.join(_FORMS)}")
-    for o in (a,b): expect(isinstance(o, (int,float)) or study.of(o), f'no runs of {o!r} in {str(study.folder)!r}',
-                           f'at least two; mnist_kit_study {o} trains them')
+    expect(form in forms, f'form {form!r}', f"one of {', '.join(forms)}")
     expect(isinstance(a, str) or isinstance(b, str), f'{a!r} and {b!r} to compare', 'a variant, at least as one')
-    columns = [frame[frame.variant==o].set_index('seed')[metric].astype(float) for o in (a,b) if isinstance(o, str)]
-    pairs = pd.concat(columns, axis=1, join='inner').dropna()
-    expect(len(pairs)>=2, f'{len(pairs)} seed{"s"*(len(pairs)!=1)} of both {a!r} and {b!r}',
+    for o in (a,b): expect(not isinstance(o, str) or study.of(o), f'no runs of {o!r} in {str(study.folder)!r}',
+                           f'at least two; mnist_kit_study {o} trains them')
+    by_seed = frame.pivot(index='seed', columns='variant', values=metric).astype(float)
+    a_b = [by_seed[o] if isinstance(o, str) else o for o in (a,b)]
+    diffs = (a_b[0]-a_b[1]).dropna()
+    expect(len(diffs)>=2, f'{len(diffs)} seed{"s"*(len(diffs)!=1)} of both {a!r} and {b!r}',
            'at least two, since one has no spread; run more seeds')
-    first,last = (pairs.iloc[:,0] if isinstance(a, str) else a), (pairs.iloc[:,-1] if isinstance(b, str) else b)
-    return _Comparison(tuple(first-last), form, WORTH_HAVING if _is_fraction(metric) else 1)
+    return _Comparison(tuple(diffs), form, WORTH_HAVING if _is_fraction(metric) else 1)
 
 # %% ../nbs/07_evidence.ipynb #ev0holm1
 def _p_value(c):
     "Of the limit that a comparison's verdict rests on, two-sided."
-    edge = copysign(c.margin, c.diff.mean)
-    limit = -c.margin if c.form=='no worse' else edge if c.form=='equal' or c.verdict==VERDICTS[2] else 0
-    return stats.ttest_1samp(c.diffs, limit).pvalue if len(set(c.diffs))>1 else float(c.diffs[0]==limit)
+    x,error = c.beyond['equal' if c.verdict==VERDICTS[2] else c.form],stdev(c.diffs)/sqrt(c.diff.n)
+    return 2*stats.t.sf(abs(x)/error, c.diff.n-1) if error else float(x==0)
 
 def _pairs_needed(c):
     "Pairs of runs that would probably resolve a comparison, by the easiest way to a verdict."
-    m,found = c.margin,c.diff.mean
-    away = {'better': max(abs(found), m-abs(found)), 'no worse': abs(found+m), 'equal': abs(m-abs(found))}[c.form]
-    return seeds_needed(sd, away) if (sd := stdev(c.diffs)) and away else c.diff.n
-
-# %% ../nbs/07_evidence.ipynb #58e41a2d
-# what must hold, on what topic, and the comparison that tests it: see `compare`
-Claim = namedtuple('Claim', 'topic says a b metric form', defaults=('accuracy','better'))
-def _claims(topic, *tests): return tuple(Claim(topic, *o) for o in tests)
+    away,sd = max(abs(c.beyond[c.form]), c.beyond['equal']),stdev(c.diffs)
+    return seeds_needed(sd, away) if sd and away else c.diff.n
 
 # %% ../nbs/07_evidence.ipynb #9f1f560d
+_Claim = namedtuple('_Claim', 'topic says a b metric form', defaults=('accuracy','better'))  # see `compare`
+def _claims(topic, *tests): return tuple(_Claim(topic, *o) for o in tests)
+
 CLAIMS = (
     *_claims('reported', *((f'Model {s.name[-1]} has {pct(s.reported.test_acc)} at its best, on average', s.name,
                             s.reported.test_acc, 'best_accuracy', 'no worse') for s in SPECS.values())),
@@ -395,14 +380,17 @@ CLAIMS += (
         ('Model 3 is better than Model 2 trained like it', 'model3', 'model2-trained-well')))
 
 # %% ../nbs/07_evidence.ipynb #50bf77a0
-@lru_cache(maxsize=8)
-def _verdict_rows(study):
-    found = []
+def verdicts(
+    study:Study,
+    *topics:str     # of claims; none: all of them
+)->pd.DataFrame:    # one row for each claim: difference A - B with its 95 % interval, pairs of runs, verdict
+    "What a study says to the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
+    known = dict.fromkeys(o.topic for o in CLAIMS)
+    for o in topics: expect(o in known, f'topic {o!r}', f"one of {', '.join(known)}")
+    found,rows = [],[]
     for o in CLAIMS:
-        try: found.append((o, compare(study, o.a, o.b, o.metric, o.form)))
-        except InputError: continue
+        with suppress(InputError): found.append((o, compare(study, o.a, o.b, o.metric, o.form)))
     sure = multipletests([_p_value(c) for _,c in found], method='holm')[0] if found else ()
-    rows = []
     for (o,c),holds in zip(found, sure):
         scale,unit = (100,'points') if _is_fraction(o.metric) else (1,'epochs')
         last5 = compare(study, o.a, o.b, 'last5_accuracy', o.form).verdict if o.metric=='accuracy' else ''
@@ -411,16 +399,7 @@ def _verdict_rows(study):
                      'from': scale*d.low, 'to': scale*d.high, 'unit': unit, 'n': d.n, 'verdict': c.verdict,
                      'after Holm': c.verdict if holds else unresolved, 'last five': last5,
                      'n needed': _pairs_needed(c) if c.verdict==unresolved else d.n})
-    return rows
-
-def verdicts(
-    study:Study,
-    *topics:str     # of claims; none: all of them
-)->pd.DataFrame:    # one row for each claim: difference A - B with its 95 % interval, pairs of runs, verdict
-    "What a study says to the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
-    known = dict.fromkeys(o.topic for o in CLAIMS)
-    for o in topics: expect(o in known, f'topic {o!r}', f"one of {', '.join(known)}")
-    return pd.DataFrame([o for o in _verdict_rows(study) if o['topic'] in (topics or known)])
+    return pd.DataFrame([o for o in rows if o['topic'] in (topics or known)])
 
 # %% ../nbs/07_evidence.ipynb #79589017
 def reported_curves()->pd.DataFrame:

@@ -119,19 +119,19 @@ def test_where_epochs_are_counted_the_difference_worth_having_is_one(tmp_path):
     assert compare(s, 'model1', 'model2', 'epochs_to_99').verdict == 'no difference worth having'
 
 
-@pytest.mark.parametrize('sd, difference, power', [(0.1, 0.1, 0.8), (0.3, 0.1, 0.8), (0.15, 0.1, 0.9), (1, 5, 0.8)])
-def test_so_many_seeds_are_needed_that_scipys_noncentral_t_gives_the_power(sd, difference, power):
+@pytest.mark.parametrize('sd, difference', [(0.1, 0.1), (0.3, 0.1), (0.15, 0.1), (1, 5)])
+def test_so_many_seeds_are_needed_that_scipys_noncentral_t_gives_a_power_of_80_percent(sd, difference):
     def power_of(n):
         edge, shift = stats.t.ppf(0.975, n - 1), difference / sd * sqrt(n)
         return stats.nct.sf(edge, n - 1, shift) + stats.nct.cdf(-edge, n - 1, shift)
 
-    n = seeds_needed(sd, difference, power)
-    assert power_of(n) >= power > power_of(n - 1)
+    n = seeds_needed(sd, difference)
+    assert power_of(n) >= 0.8 > power_of(n - 1)
 
 
 def test_seeds_needed_for_what_is_very_large_are_three_and_for_nothing_are_refused():
     assert seeds_needed(0.1, 100) == 3
-    for args in (0, 0.1), (0.1, 0), (0.1, float('nan')), (-1, 0.1), (0.1, 0.1, 1), (0.1, 0.1, 0.2):
+    for args in (0, 0.1), (0.1, 0), (0.1, float('nan')), (-1, 0.1):
         refused(lambda: seeds_needed(*args), '=', 'expected a')
 
 
