@@ -14,11 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-import torch
-from fastai.callback.core import Callback
-from fastai.metrics import accuracy
-from fastcore.foundation import L
+from fastai.basics import *
 from matplotlib.figure import Figure
 from pydantic import ConfigDict, Field
 from safetensors.torch import load, save
@@ -153,11 +149,12 @@ def _make_folder(
     name = f'{run.model}-{run.source}-seed{run.seed}'
     for i in count(1):
         folder = out or Path('runs')/(name if i==1 else f'{name}-{i}')
-        try: folder.mkdir(parents=True, exist_ok=bool(out))
+        try:
+            folder.mkdir(parents=True, exist_ok=bool(out))
+            return folder
         except OSError as e:
             if not out and os.path.lexists(folder): continue
             raise InputError(f'output folder {str(folder)!r} cannot be written ({e.strerror}): expected another') from e
-        return folder
 
 # %% ../nbs/06_runs.ipynb #5d659026
 def draw_run(
@@ -211,60 +208,54 @@ def score(
 )->dict:    # n, loss and accuracy
     "How well the model does on all the images of `dataset`, not augmented, in evaluation mode."
     values = learn.validate(dl=learn.dls.test_dl(dataset, with_labels=True))
-    return dict(n=len(dataset), **dict(zip(('loss','accuracy'), values)))
+    return dict(n=len(dataset), loss=values[0], accuracy=values[1])
 
 # %% ../nbs/06_runs.ipynb #ckpt0002
 CHECKPOINT = 'checkpoint'
 
-def _save_checkpoint(learn, run, path):
-    "Write all that the next epoch depends on, as a safetensors file behind its SHA-256."
-    opt,smooth = learn.opt.state_dict()['state'],learn.recorder.smooth_loss
-    tensors = {f'model.{k}': v for k,v in learn.model.state_dict().items()}
-    tensors |= {f'opt.{i}.{k}': v for i,o in enumerate(opt) for k,v in o.items() if isinstance(v, torch.Tensor)}
-    tensors |= dict(smooth=torch.as_tensor(smooth.val), torch=torch.get_rng_state())
-    if learn.dls.device.type=='cuda': tensors['cuda'] = torch.cuda.get_rng_state(learn.dls.device)
-    kind,*numpys = np.random.get_state()
-    info = dict(run=_as_json(run), smooth=smooth.count, python=random.getstate(), shuffle=learn.dls.train.rng.getstate(),
-                numpy=[kind, numpys[0].tolist(), *numpys[1:]])
-    tensors['info'] = torch.frombuffer(bytearray(json.dumps(info, default=int).encode()), dtype=torch.uint8)
-    content = save({k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()})
-    write_atomic(path, hashlib.sha256(content).digest()+content)
+class Checkpoints(Callback):
+    "Writes a checkpoint after each epoch: a safetensors file behind its SHA-256. Begins with one, if it is given."
+    order = 75  # after fastai's Recorder, which forgets an earlier fit, and after `EpochRows`
+    def __init__(self, record, path, start=None): store_attr()
+
+    def after_epoch(self):
+        if len(self.record.rows)!=self.epoch+1: return  # skipped, by `start_epoch`
+        smooth,rng = self.recorder.smooth_loss,self.dls.train.rng
+        tensors = {f'model.{k}': v for k,v in self.model.state_dict().items()}
+        for i,state in enumerate(self.opt.state_dict()['state']):
+            tensors |= {f'opt.{i}.{k}': v for k,v in state.items() if isinstance(v, Tensor)}
+        tensors |= dict(smooth=torch.as_tensor(smooth.val), torch=torch.get_rng_state())
+        if self.dls.device.type=='cuda': tensors['cuda'] = torch.cuda.get_rng_state(self.dls.device)
+        kind,keys,*rest = np.random.get_state()
+        info = dict(run=_as_json(self.record), smooth=smooth.count, python=random.getstate(), shuffle=rng.getstate(),
+                    numpy=[kind, keys.tolist(), *rest])
+        tensors['info'] = torch.frombuffer(bytearray(json.dumps(info, default=int).encode()), dtype=torch.uint8)
+        content = save({k: v.detach().cpu().clone().contiguous() for k,v in tensors.items()})
+        write_atomic(self.path, hashlib.sha256(content).digest()+content)
+
+    def before_fit(self):
+        if not self.start: return
+        info,tensors = self.start
+        def part(of): return {k.removeprefix(of): v for k,v in tensors.items() if k.startswith(of)}
+        def tuples(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of them
+        self.model.load_state_dict(part('model.'))
+        states = [part(f'opt.{i}.') for i in range(len(self.opt.all_params()))]
+        self.opt.load_state_dict(dict(hypers=self.opt.hypers, state=to_device(states, self.dls.device)))
+        self.recorder.smooth_loss.val,self.recorder.smooth_loss.count = tensors['smooth'],info['smooth']
+        torch.set_rng_state(tensors['torch'])
+        if 'cuda' in tensors and self.dls.device.type=='cuda': torch.cuda.set_rng_state(tensors['cuda'], self.dls.device)
+        random.setstate(tuples(info['python']))
+        self.dls.train.rng.setstate(tuples(info['shuffle']))
+        np.random.set_state(info['numpy'])
 
 # %% ../nbs/06_runs.ipynb #ckpt0003
 def _read_checkpoint(path):
-    "Run, info and tensors, as `_save_checkpoint` has them. Raises `InputError` if it cannot be read or is damaged."
-    content = read_file(path, 100_000_000, f'the {CHECKPOINT} of a run')
-    digest,content = content[:32],content[32:]
-    expect(hashlib.sha256(content).digest()==digest, f'{str(path)!r} is damaged', 'the checkpoint of a run; train again')
-    tensors = load(content)
+    "Run, info and tensors, as `Checkpoints` writes them. Raises `InputError` if it cannot be read or is damaged."
+    content,what = read_file(path, 100_000_000, f'the {CHECKPOINT} of a run'),'the checkpoint of a run; train again'
+    expect(hashlib.sha256(content[32:]).digest()==content[:32], f'{str(path)!r} is damaged', what)
+    tensors = load(content[32:])
     info = json.loads(tensors.pop('info').numpy().tobytes())
-    return from_json(Run, info['run'], repr(str(path)), 'the checkpoint of a run; train again'),info,tensors
-
-def _generator(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of the tuples
-
-def _load_checkpoint(learn, info, tensors):
-    "Put a learner, and every random generator, where they were at the end of that epoch."
-    def part(start): return {k.removeprefix(start): v for k,v in tensors.items() if k.startswith(start)}
-    learn.model.load_state_dict(part('model.'))
-    n = sum(map(len, learn.opt.param_lists))
-    states = [{k: v.to(learn.dls.device) for k,v in part(f'opt.{i}.').items()} for i in range(n)]
-    learn.opt.load_state_dict(dict(hypers=learn.opt.hypers, state=states))
-    learn.recorder.smooth_loss.val,learn.recorder.smooth_loss.count = tensors['smooth'],info['smooth']
-    torch.set_rng_state(tensors['torch'])
-    if 'cuda' in tensors and learn.dls.device.type=='cuda': torch.cuda.set_rng_state(tensors['cuda'], learn.dls.device)
-    random.setstate(_generator(info['python']))
-    learn.dls.train.rng.setstate(_generator(info['shuffle']))
-    np.random.set_state(info['numpy'])
-
-# %% ../nbs/06_runs.ipynb #ckpt0004
-class Checkpoints(Callback):
-    "Writes a checkpoint after each epoch; begins with one, if it is given."
-    order = 75  # after fastai's Recorder, which forgets an earlier fit, and after `EpochRows`
-    def __init__(self, run, path, start=None): self.run,self.path,self.start = run,path,start
-    def before_fit(self):
-        if self.start: _load_checkpoint(self.learn, *self.start)
-    def after_epoch(self):
-        if len(self.run.rows)==self.epoch+1: _save_checkpoint(self.learn, self.run, self.path)
+    return from_json(Run, info['run'], repr(str(path)), what),info,tensors
 
 # %% ../nbs/06_runs.ipynb #d37ba642
 def _record_fit(
