@@ -381,6 +381,7 @@ def learner_from(
     run,folder = read_run(folder),Path(folder)
     if folder.is_file(): folder = folder.parent
     if run.status!='finished': print(f'This run was not finished: {run.status} {run.message}')
-    learn = _learner_of(run, model, empty_dls(device) if source is None else None, source=source, device=device)
+    dls = dls_for(run.recipe, None, device=device) if source is None else None
+    learn = _learner_of(run, model, dls, source=source, device=device)
     load_weights(learn.model, folder)
     return learn
