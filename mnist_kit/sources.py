@@ -11,7 +11,6 @@ from http.client import HTTPException
 from urllib.request import urlopen
 
 from fastai.data.all import *
-from scipy import ndimage
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from torchvision.datasets import MNIST
@@ -141,8 +140,10 @@ def load_digits()->tuple: # ((images, labels), (images, labels)), 1,500 for trai
     x,y = datasets.load_digits(return_X_y=True)
     x = torch.tensor(x, dtype=torch.float32).view(-1,1,8,8) * (255/16)  # sklearn's pixels are 0..16
     x = F.pad(F.interpolate(x, size=DIGIT_SIZE, mode='bicubic').clamp(0,255).round(), (4,4,4,4))[:,0].to(torch.uint8)
-    def off(im): return np.round((IMAGE_SIZE-1)/2 - np.array(ndimage.center_of_mass(im))).astype(int).tolist()
-    x = torch.stack([im.roll(off(im.numpy()), (0,1)) for im in x])  # the centre of mass in the middle
+    at,mass = torch.arange(IMAGE_SIZE).double(),x.double().sum((1,2))
+    centres = torch.stack([x.double().sum(dim)@at/mass for dim in (2,1)], dim=1)  # of mass: rows, columns
+    off = ((IMAGE_SIZE-1)/2-centres).round().int().tolist()
+    x = torch.stack([im.roll(o, (0,1)) for im,o in zip(x, off)])  # the centre of mass in the middle
     train,test = train_test_split(range(len(y)), test_size=297, stratify=y, random_state=0)
     y = torch.tensor(y, dtype=torch.uint8)
     return (x[train], y[train]),(x[test], y[test])
