@@ -27,18 +27,13 @@ FILES = list(sources.MNIST_SHA256)
 # ---------------------------------------------------------------- MNIST
 
 
-def test_mnist_has_60000_training_and_10000_test_images_of_28x28(mnist):
-    (x, y), (xt, yt) = mnist
-    assert (x.shape, y.shape, xt.shape, yt.shape) == ((60000, 28, 28), (60000,), (10000, 28, 28), (10000,))
-    assert x.dtype == torch.uint8
-
-
 def test_raw_and_gzipped_files_give_what_torchvision_reads(mnist, mnist_folder, tmp_path, monkeypatch):
     (raw := tmp_path / 'MNIST' / 'raw').mkdir(parents=True)
     for name, path in sources.find_mnist(mnist_folder).items():
         content = path.read_bytes()
         (raw / name).write_bytes(gzip.decompress(content) if content[:2] == b'\x1f\x8b' else content)
     monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))  # torchvision's root will do, too
+    assert [tuple(o.shape) for part in mnist for o in part] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
     for train, ours, again in zip((True, False), mnist, load_mnist()):
         theirs = MNIST(tmp_path, train=train)
         for a, b, c in zip(ours, (theirs.data, theirs.targets), again):
@@ -248,13 +243,10 @@ def test_a_mirror_that_misbehaves_is_left_for_the_next_one(fault, mirrors, tmp_p
     assert is_tiny(load_mnist()) and len(list(tmp_path.rglob('*.*'))) == 0
 
 
-def test_without_a_network_mnist_is_an_error_that_says_what_to_do(no_data):
-    refused(lambda: load_source('mnist'), 'cannot be downloaded', 'MNIST_KIT_DATA', 'digits')
-
-
 def test_without_a_network_auto_takes_digits_and_says_so(no_data, capsys):
     assert load_source('auto')[0] == 'digits'
     assert 'no figure that follows is an MNIST figure' in capsys.readouterr().out
+    refused(lambda: load_source('mnist'), 'cannot be downloaded', 'MNIST_KIT_DATA', 'digits')
 
 
 def test_a_home_that_fastai_cannot_use_is_no_reason_to_stop(no_data, monkeypatch, capsys):
@@ -325,27 +317,6 @@ def test_one_dataset_may_be_trained_on_and_validated_on(dls):
     both = dls_of(dls.train_ds, dls.train_ds, recipe=MODEL3.recipe)
     assert not torch.equal(*(both.train.new(shuffle=False).one_batch()[0] for _ in range(2)))
     assert torch.equal(*(both.valid.one_batch()[0] for _ in range(2)))
-
-
-def indices(dl):
-    "Which images an epoch of `dl` takes, in order: each image is made to hold its own number."
-    n = len(dl.dataset)
-    dl.dataset.labels = torch.arange(n)
-    return torch.cat([y for _, y in dl])
-
-
-def test_every_epoch_takes_every_image_once_in_another_order(dls):
-    first, second = indices(dls.train), indices(dls.train)
-    assert torch.equal(first.sort()[0], torch.arange(1500)) and torch.equal(second.sort()[0], torch.arange(1500))
-    assert not torch.equal(first, second)
-
-
-def test_the_order_is_reproducible_from_a_seed():
-    def two(seed):
-        return [indices(dls.train) for dls in [dls_for(MODEL1.recipe, source='digits', seed=seed)] for _ in range(2)]
-
-    a, b, c = two(1), two(1), two(2)
-    assert all(torch.equal(p, q) for p, q in zip(a, b)) and not torch.equal(a[0], c[0])
 
 
 def test_holdout_sets_training_images_aside_and_keeps_the_test_images_apart():

@@ -17,7 +17,6 @@ from torch import nn
 
 from conftest import quiet, refused
 from mnist_kit.core import TrainingError
-from mnist_kit.data import dls_for
 from mnist_kit.learner import learner_for
 from mnist_kit.models import MODELS, Model1
 from mnist_kit.runs import EpochRows
@@ -149,13 +148,6 @@ def test_models_1_and_2_train_at_a_constant_learning_rate_and_without_momentum_o
 # ---------------------------------------------------------------- fastai's methods
 
 
-def test_predict_gives_a_digit_and_probabilities_that_sum_to_one(trained):
-    for image in (trained.dls.valid_ds.images[3].cpu(), trained.dls.valid_ds.images[3, 0].cpu().numpy()):
-        digit, idx, probs = trained.predict(image)
-        assert digit == str(int(idx)) == str(int(probs.argmax())) and probs.shape == (10,)
-        assert probs.sum().item() == pytest.approx(1, abs=1e-5)
-
-
 def test_get_preds_gives_probabilities_in_the_order_of_the_images_even_if_they_are_shuffled(trained):
     probs, targs = trained.get_preds()
     trained.model.eval()
@@ -276,11 +268,6 @@ def test_a_model_that_returns_logits_takes_another_loss_or_is_told_what_to_do():
     learn = quiet(learner_for(Logits(10), source='digits', loss_func=CrossEntropyLossFlat(), seed=0))
     learn.fit_recipe(1)
     assert learn.predict(learn.dls.valid_ds.images[0].cpu())[2].sum().item() == pytest.approx(1, abs=1e-5)
-
-
-def test_dataloaders_may_be_brought_along():
-    dls = dls_for(Recipe(epochs=1, lr=0.1, bs=50), source='digits', holdout=100)
-    assert learner_for('model1', dls).dls is dls
 
 
 def stopped(learn, epochs):
