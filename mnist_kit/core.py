@@ -89,8 +89,7 @@ def write_atomic(path:Path, content:bytes):
                             f'{before}') from e
     finally: tmp.unlink(missing_ok=True)
 
-def as_path(
-    path:str|Path # may begin with `~`
+def as_path(path:str|Path # may begin with `~`
 )->Path:
     "The path that is meant. Raises `InputError` for one that no file can have."
     try: return Path(os.path.expanduser(path))
@@ -188,8 +187,7 @@ def stop_signals()->dict: # of signals, with what is done at each now
     return {s: f for s,f in found.items() if (s.name,f)!=('SIGHUP',signal.SIG_IGN)}
 
 @contextmanager
-def on_stop(
-    handler=signal.default_int_handler # raises KeyboardInterrupt; `signal.SIG_IGN`: does nothing
+def on_stop(handler=signal.default_int_handler # raises KeyboardInterrupt; `signal.SIG_IGN`: does nothing
 ):
     "Inside, Ctrl-C, SIGTERM and SIGHUP do so."
     old = stop_signals() if threading.current_thread() is threading.main_thread() else {}  # only there Python lets us

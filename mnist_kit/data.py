@@ -176,9 +176,8 @@ def _placed(ink):
     return out
 
 # %% ../nbs/03_data.ipynb #d4a30013
-def from_drawing(
-    image     # PIL image, file, array or tensor of any size, in grey or colour; or the dict of Gradio's sketchpad
-)->Tensor:    # uint8 (28, 28), bright digit on black
+def from_drawing(image     # PIL image, file, array or tensor of any size, in grey or colour; or the dict of Gradio's sketchpad
+)->Tensor: # uint8 (28, 28), bright digit on black
     """What MNIST's makers would have made of a drawing: one digit in 20×20, its centre of mass in the middle of 28×28.
     28×28 bytes on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what
     is no picture. Source: LeCun, Cortes and Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/."""
@@ -279,8 +278,7 @@ class RandomAffine(DisplayedTransform):
         return affine_sample(x, self.mat)
 
 # %% ../nbs/03_data.ipynb #14c75107
-def device_for(
-    device:str|torch.device|None=None  # 'cpu', 'cuda', 'cuda:1', 'mps' …; None: fastai's default device
+def device_for(device:str|torch.device|None=None  # 'cpu', 'cuda', 'cuda:1', 'mps' …; None: fastai's default device
 )->torch.device:
     "A device that is really there. Raises `InputError` for any other."
     if device is None: return default_device()

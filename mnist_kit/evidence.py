@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBatchNorm', 'Model1AveragePool', 'variant_for',
-           'seeds_needed', 'run_name', 'base_model', 'Study', 'interval', 'share_of', 'summary_of', 'compare',
-           'verdicts', 'reported_curves', 'median_run']
+           'run_name', 'base_model', 'Study', 'interval', 'share_of', 'summary_of', 'compare', 'verdicts',
+           'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
 from collections import OrderedDict
@@ -120,8 +120,7 @@ VARIANTS = {o.name: o for o in (
     Variant('model3-15-epochs', 'a cycle of 15 epochs', dict(epochs=15)),
     Variant('model3-cut', 'the cycle of 20 epochs cut after 15', stop=15))}
 
-def variant_for(
-    name:str # a key of `VARIANTS`
+def variant_for(name:str # a key of `VARIANTS`
 )->Variant:
     "The variant of that name. Raises `InputError` if there is none."
     expect(name in VARIANTS, f'variant {name!r}', f"one of {', '.join(VARIANTS)}")
@@ -219,8 +218,7 @@ class Interval(NamedTuple):
     def half(self)->float: return (self.high-self.low)/2
 
 # %% ../nbs/07_evidence.ipynb #fb0eef37
-def interval(
-    values # numbers, at least two
+def interval(values # numbers, at least two
 )->Interval:
     "Student's t-interval, 95 %. Raises `InputError` for fewer than two values, or for one that is not finite."
     values = [float(o) for o in values]
@@ -254,8 +252,7 @@ def summary_of(study:Study)->pd.DataFrame:
     out['±'] = 100*by_variant.accuracy.agg(lambda o: interval(o).half if len(o)>1 else float('nan'))
     out['last five (%)'],out['best epoch (%)'] = means.last5_accuracy,means.best_accuracy
     out['optimism'] = means.best_accuracy-means.accuracy
-    out['train gap'],out['clean gap'] = means.train_gap,means.clean_gap
-    return out
+    return out.assign(**{'train gap': means.train_gap, 'clean gap': means.clean_gap})
 
 # %% ../nbs/07_evidence.ipynb #51667f33
 VERDICTS = ('supported','contradicted','no difference worth having','not resolved')

@@ -70,8 +70,7 @@ class Model1(Network):
 # %% ../nbs/04_models.ipynb #cf23b9dd
 class Model2(Network):
     "Regularised: dropout twice, average pooling at the end. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
-    def __init__(self,
-        dropout:float=MODEL2.dropout  # probability that a value is set to zero while training
+    def __init__(self, dropout:float=MODEL2.dropout # probability that a value is set to zero while training
     ):
         super().__init__(OrderedDict(
             conv1       = conv_bn_relu( 1,  8),                                            #  8×26×26
@@ -89,8 +88,7 @@ class Model2(Network):
 # %% ../nbs/04_models.ipynb #381e3561
 class Model3(Network):
     "Optimised: light dropout once, global average pooling. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
-    def __init__(self,
-        dropout:float=MODEL3.dropout  # probability that a value is set to zero while training
+    def __init__(self, dropout:float=MODEL3.dropout # probability that a value is set to zero while training
     ):
         super().__init__(OrderedDict(
             conv1       = nn.Sequential(*conv_relu_bn(1, 8), nn.Dropout(dropout)),  #  8×26×26
@@ -171,8 +169,7 @@ def summary(
 # %% ../nbs/04_models.ipynb #065bc50f
 RECORDS = Path(str(files('mnist_kit')/'records'))  # a folder for each run, and reported_curves.csv
 
-def pretrained_folder(
-    name:str # 'model1', 'model2' or 'model3'
+def pretrained_folder(name:str # 'model1', 'model2' or 'model3'
 )->Path:
     "The folder of the run whose weights come with this kit. Raises `InputError` if there is none."
     found = sorted(o.parent for o in RECORDS.glob(f'{name}-seed*/model.safetensors'))

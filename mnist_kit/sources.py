@@ -27,9 +27,8 @@ MNIST_SHA256 = {
     't10k-labels-idx1-ubyte':  'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'}
 
 # %% ../nbs/02_sources.ipynb #611b3824
-def find_mnist(
-    folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
-)->dict:             # the path of each of the four files
+def find_mnist(folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
+)->dict: # the path of each of the four files
     "The four files of MNIST in `folder`. Raises `InputError` if one is missing."
     folder = as_path(folder)
     def find(name):
@@ -118,9 +117,8 @@ def data_folder()->Path:
         raise DownloadError(f"fastai's data folder cannot be used ({e}): expected a home to write to; "
                             'or point MNIST_KIT_DATA at a folder with the four files, or use source digits') from e
 
-def load_mnist(
-    download:bool=True  # fetch it if it is not there?
-)->tuple:               # ((images, labels), (images, labels)) for training and test, all uint8
+def load_mnist(download:bool=True  # fetch it if it is not there?
+)->tuple: # ((images, labels), (images, labels)) for training and test, all uint8
     "MNIST from `MNIST_KIT_DATA` if that is set, else from fastai's data folder. Raises `InputError` unless intact."
     own = os.environ.get('MNIST_KIT_DATA')
     expect(own is None or own.strip(), f'MNIST_KIT_DATA={own!r}', 'a folder with the four files of MNIST; or unset it')
@@ -149,9 +147,8 @@ def load_digits()->tuple: # ((images, labels), (images, labels)), 1,500 for trai
     return (x[train], y[train]),(x[test], y[test])
 
 # %% ../nbs/02_sources.ipynb #07af0bfc
-def load_source(
-    source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be downloaded, else digits
-)->tuple:              # ('mnist' or 'digits', training (images, labels), test (images, labels))
+def load_source(source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be downloaded, else digits
+)->tuple: # ('mnist' or 'digits', training (images, labels), test (images, labels))
     "Images and labels by the name of their source, and that name. Raises `InputError`, see `load_mnist`."
     expect(source in ('auto','mnist','digits'), f'source {source!r}', 'one of auto, mnist, digits')
     try:

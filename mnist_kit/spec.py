@@ -161,8 +161,7 @@ MODEL3 = ModelSpec(
 # %% ../nbs/01_spec.ipynb #ba1840ab
 SPECS = {o.name:o for o in (MODEL1, MODEL2, MODEL3)}
 
-def spec_for(
-    name:str  # 'model1', 'model2' or 'model3'
+def spec_for(name:str  # 'model1', 'model2' or 'model3'
 )->ModelSpec:
     "What the assignment says about the model called `name`. Raises `InputError` for any other name."
     expect(name in SPECS, f'model {name!r}', f"one of {', '.join(SPECS)}")
