@@ -176,7 +176,8 @@ def _placed(ink):
     return out
 
 # %% ../nbs/03_data.ipynb #d4a30013
-def from_drawing(image     # PIL image, file, array or tensor of any size, in grey or colour; or the dict of Gradio's sketchpad
+def from_drawing(
+    image  # PIL image, file, array or tensor of any size, in grey or colour; or the dict of Gradio's sketchpad
 )->Tensor: # uint8 (28, 28), bright digit on black
     """What MNIST's makers would have made of a drawing: one digit in 20×20, its centre of mass in the middle of 28×28.
     28×28 bytes on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what

@@ -116,7 +116,8 @@ VARIANTS = {o.name: o for o in (
     Variant('model3-no-dropout', 'without dropout', options=dict(dropout=0.)),
     Variant('model3-dropout-0.25', "with Model 2's dropout rate", options=dict(dropout=MODEL2.dropout)),
     Variant('model3-conv-bn-relu', 'batch normalisation before the ReLU', network=Model3ConvBnRelu),
-    Variant('model3-no-transition', 'without the 1×1 transition, each layer a channel narrower', {}, {}, Model3NoTransition),
+    Variant('model3-no-transition', 'without the 1×1 transition, each layer a channel narrower',
+            network=Model3NoTransition),
     Variant('model3-15-epochs', 'a cycle of 15 epochs', dict(epochs=15)),
     Variant('model3-cut', 'the cycle of 20 epochs cut after 15', stop=15))}
 
@@ -172,12 +173,13 @@ def _expect_study(at, runs, others):
     expect(all(o.seed is not None for o in runs), f'{at} with a run without a seed', 'runs with a seed each; train it again')
     short = [run_name(o.name, o.seed) for o in runs if len(o.rows)!=o.recipe.epochs]
     expect(not short, f'{at}: {", ".join(short)} without all its epochs', 'whole runs; train it again')
-    expect(len({(o.name, o.seed) for o in runs})==len(runs), f'{at} with two runs of one variant and seed', 'one; move the other away')
+    names = {run_name(o.name, o.seed) for o in runs}
+    expect(len(names)==len(runs), f'{at} with two runs of one variant and seed', 'one; move the other away')
 
+# %% ../nbs/07_evidence.ipynb #e71d9002
 class Study:
     "The finished runs in a folder. Raises `InputError` if there is none, or one that cannot be read or does not fit."
-    def __init__(self,
-        folder:str|Path|None=None # of the study; None: the runs that come with this kit
+    def __init__(self, folder:str|Path|None=None # of the study; None: the runs that come with this kit
     ):
         self.folder = RECORDS if folder is None else as_path(folder)
         found = read_runs(self.folder)
@@ -315,8 +317,9 @@ def _pairs_needed(c):
 
 # %% ../nbs/07_evidence.ipynb #58e41a2d
 _NUMBERS = {'0': 0, 'target': TARGET_ACC, **{f'{k} reported': s.reported.test_acc for k,s in SPECS.items()}}
-_sides   = dict.fromkeys('ab', lambda o: _NUMBERS.get(o, o))
-CLAIMS   = tuple(pd.read_csv(RECORDS/'claims.csv', comment='#', converters=_sides).itertuples(index=False, name='Claim'))
+_sides = dict.fromkeys('ab', lambda o: _NUMBERS.get(o, o))
+_table = pd.read_csv(RECORDS/'claims.csv', comment='#', converters=_sides)
+CLAIMS = tuple(_table.itertuples(index=False, name='Claim'))
 
 # %% ../nbs/07_evidence.ipynb #50bf77a0
 def verdicts(

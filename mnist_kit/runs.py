@@ -214,12 +214,12 @@ class Checkpoints(Callback):
 
     def after_epoch(self):
         if len(self.record.rows)!=self.epoch+1: return  # skipped, by `start_epoch`
-        smooth,rng = self.recorder.smooth_loss,self.dls.train.rng
+        smooth,rng,device = self.recorder.smooth_loss,self.dls.train.rng,self.dls.device
         tensors = {f'model.{k}': v for k,v in self.model.state_dict().items()}
         for i,state in enumerate(self.opt.state_dict()['state']):
             tensors |= {f'opt.{i}.{k}': v for k,v in state.items() if isinstance(v, Tensor)}
         tensors |= dict(smooth=torch.as_tensor(smooth.val), torch=torch.get_rng_state())
-        if self.dls.device.type=='cuda': tensors['cuda'] = torch.cuda.get_rng_state(self.dls.device)
+        if device.type=='cuda': tensors['cuda'] = torch.cuda.get_rng_state(device)
         kind,keys,*rest = np.random.get_state()
         info = dict(run=_as_json(self.record), smooth=smooth.count, python=random.getstate(), shuffle=rng.getstate(),
                     numpy=[kind, keys.tolist(), *rest])
@@ -229,15 +229,15 @@ class Checkpoints(Callback):
 
     def before_fit(self):
         if not self.start: return
-        info,tensors = self.start
+        (info,tensors),device = self.start,self.dls.device
         def part(of): return {k.removeprefix(of): v for k,v in tensors.items() if k.startswith(of)}
         def tuples(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of them
         self.model.load_state_dict(part('model.'))
         states = [part(f'opt.{i}.') for i in range(len(self.opt.all_params()))]
-        self.opt.load_state_dict(dict(hypers=self.opt.hypers, state=to_device(states, self.dls.device)))
+        self.opt.load_state_dict(dict(hypers=self.opt.hypers, state=to_device(states, device)))
         self.recorder.smooth_loss.val,self.recorder.smooth_loss.count = tensors['smooth'],info['smooth']
         torch.set_rng_state(tensors['torch'])
-        if 'cuda' in tensors and self.dls.device.type=='cuda': torch.cuda.set_rng_state(tensors['cuda'], self.dls.device)
+        if 'cuda' in tensors and device.type=='cuda': torch.cuda.set_rng_state(tensors['cuda'], device)
         random.setstate(tuples(info['python']))
         self.dls.train.rng.setstate(tuples(info['shuffle']))
         np.random.set_state(info['numpy'])

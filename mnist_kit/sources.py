@@ -147,7 +147,7 @@ def load_digits()->tuple: # ((images, labels), (images, labels)), 1,500 for trai
     return (x[train], y[train]),(x[test], y[test])
 
 # %% ../nbs/02_sources.ipynb #07af0bfc
-def load_source(source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be downloaded, else digits
+def load_source(source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be fetched, else digits
 )->tuple: # ('mnist' or 'digits', training (images, labels), test (images, labels))
     "Images and labels by the name of their source, and that name. Raises `InputError`, see `load_mnist`."
     expect(source in ('auto','mnist','digits'), f'source {source!r}', 'one of auto, mnist, digits')
