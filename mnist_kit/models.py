@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'RECORDS', 'conv', 'conv_bn_relu', 'conv_relu_bn', 'log_softmax', 'Network', 'Model1', 'Model2', 'Model3',
-           'name_of', 'count_params', 'leaves', 'describe', 'summary', 'pretrained_folder', 'save_weights',
-           'load_weights']
+           'name_of', 'count_params', 'leaves', 'summary', 'pretrained_folder', 'save_weights', 'load_weights']
 
 # %% ../nbs/04_models.ipynb #a055e97d
 from collections import OrderedDict
@@ -41,7 +40,6 @@ def conv_relu_bn(ni, nf, ks=3, padding=0):
     "Convolution, ReLU, batch normalisation: the block of Model 3."
     return nn.Sequential(conv(ni, nf, ks, padding), nn.ReLU(), nn.BatchNorm2d(nf))
 
-# %% ../nbs/04_models.ipynb #37ecbf85
 def log_softmax():
     "(n, 10, 1, 1) to log-probabilities (n, 10)."
     return nn.Sequential(nn.Flatten(), nn.LogSoftmax(dim=1))
@@ -72,8 +70,7 @@ class Model1(Network):
 # %% ../nbs/04_models.ipynb #cf23b9dd
 class Model2(Network):
     "Regularised: dropout twice, average pooling at the end. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
-    def __init__(self,
-        dropout:float=MODEL2.dropout  # probability that a value is set to zero while training
+    def __init__(self, dropout:float=MODEL2.dropout # probability that a value is set to zero while training
     ):
         super().__init__(OrderedDict(
             conv1       = conv_bn_relu( 1,  8),                                            #  8×26×26
@@ -91,8 +88,7 @@ class Model2(Network):
 # %% ../nbs/04_models.ipynb #381e3561
 class Model3(Network):
     "Optimised: light dropout once, global average pooling. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
-    def __init__(self,
-        dropout:float=MODEL3.dropout  # probability that a value is set to zero while training
+    def __init__(self, dropout:float=MODEL3.dropout # probability that a value is set to zero while training
     ):
         super().__init__(OrderedDict(
             conv1       = nn.Sequential(*conv_relu_bn(1, 8), nn.Dropout(dropout)),  #  8×26×26
@@ -113,7 +109,6 @@ def name_of(model:nn.Module)->str:
     "'model1', 'model2' or 'model3' for one of the three, the name of its class for any other."
     return next((k for k,cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
-# %% ../nbs/04_models.ipynb #4182b73d
 def count_params(model:nn.Module)->int:
     "Its trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -123,7 +118,7 @@ def leaves(model:nn.Module)->list:
     "The layers of `model` that are not made of others, in the order in which they were defined."
     return [m for m in model.modules() if not list(m.children())]
 
-def describe(model:nn.Module)->str:
+def _described(model):
     "The layers of `model` in the assignment's notation."
     square = '{0}({1.kernel_size}x{1.kernel_size})'
     known = {nn.BatchNorm2d: 'BN', nn.Dropout: '{0}({1.p})', nn.MaxPool2d: square, nn.AvgPool2d: square,
@@ -136,15 +131,12 @@ def describe(model:nn.Module)->str:
     return ' → '.join(one(m) for m in leaves(model))
 
 # %% ../nbs/04_models.ipynb #471ed8cc
-def _window(
-    layer:nn.Module, # convolution, pooling, or anything else
-    size:int         # side of the layer's input
-)->tuple:            # (k, s): values that one output sees along a side, and the step to the next
-    "The window and the step of a layer; (1, 1) for one that treats each place on its own."
+def _window(layer, size):
+    "How many values along a side one output of a layer sees, and the step to the next; `size` is the input's side."
     if isinstance(layer, (nn.AdaptiveAvgPool2d,nn.AdaptiveMaxPool2d)):
         out = layer.output_size if isinstance(layer.output_size, int) else layer.output_size[0]
         return -(-size//out),size//out  # exact where `out` divides `size`
-    if not isinstance(layer, (nn.Conv2d,nn.MaxPool2d,nn.AvgPool2d)): return 1,1
+    if not isinstance(layer, (nn.Conv2d,nn.MaxPool2d,nn.AvgPool2d)): return 1,1  # it treats each place on its own
     sizes = (layer.kernel_size, layer.stride, getattr(layer, 'dilation', 1))
     k,s,d = (o if isinstance(o, int) else o[0] for o in sizes)
     return (k-1)*d+1,s
@@ -162,7 +154,7 @@ def summary(
     for o in layers[1:]:
         if o.depth==1:
             shape = '×'.join(str(n) for n in o.output_size[1:])
-            rows.append(dict(stage=o.var_name, layers=describe(o.module), output=shape, parameters=o.trainable_params,
+            rows.append(dict(stage=o.var_name, layers=_described(o.module), output=shape, parameters=o.trainable_params,
                              receptive_field=field, macs=0))
         if not o.is_leaf_layer: continue
         k,s = _window(o.module, o.input_size[-1])
@@ -175,11 +167,9 @@ def summary(
     return pd.DataFrame([*rows, total]).set_index('stage')
 
 # %% ../nbs/04_models.ipynb #065bc50f
-RECORDS = Path(str(files('mnist_kit')/'records'))  # a folder for each run, and reported_curves.csv
+RECORDS = Path(str(files('mnist_kit')/'records'))  # a folder for each run, reported_curves.csv and claims.csv
 
-# %% ../nbs/04_models.ipynb #52357777
-def pretrained_folder(
-    name:str # 'model1', 'model2' or 'model3'
+def pretrained_folder(name:str # 'model1', 'model2' or 'model3'
 )->Path:
     "The folder of the run whose weights come with this kit. Raises `InputError` if there is none."
     found = sorted(o.parent for o in RECORDS.glob(f'{name}-seed*/model.safetensors'))
@@ -197,7 +187,6 @@ def save_weights(
     state = {k: v.detach().cpu().clone().contiguous() for k,v in model.state_dict().items()}
     write_atomic(folder/'model.safetensors', save(state, metadata={k: str(v) for k,v in info.items()}))
 
-# %% ../nbs/04_models.ipynb #5aabf788
 def load_weights(
     model,       # an `nn.Module` of the same shape; its weights are replaced
     folder:Path  # of a run

@@ -8,21 +8,15 @@ __all__ = ['data_folder', 'load_mnist', 'load_digits', 'load_source', 'source_na
 # %% ../nbs/02_sources.ipynb #32d682f8
 import gzip, hashlib, io, os, time, zlib
 from http.client import HTTPException
-from pathlib import Path
 from urllib.request import urlopen
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from scipy import ndimage
+from fastai.data.all import *
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
-from torch import Tensor
 from torchvision.datasets import MNIST
 
 from .core import *
 from .spec import *
-from fastai.data.external import fastai_path
 
 # %% ../nbs/02_sources.ipynb #3fa67309
 # SHA-256 of the uncompressed content of the four files that torchvision's `datasets.MNIST` fetches
@@ -33,9 +27,8 @@ MNIST_SHA256 = {
     't10k-labels-idx1-ubyte':  'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'}
 
 # %% ../nbs/02_sources.ipynb #611b3824
-def find_mnist(
-    folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
-)->dict:             # the path of each of the four files
+def find_mnist(folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
+)->dict: # the path of each of the four files
     "The four files of MNIST in `folder`. Raises `InputError` if one is missing."
     folder = as_path(folder)
     def find(name):
@@ -55,12 +48,8 @@ def find_mnist(
 # %% ../nbs/02_sources.ipynb #6886ad3e
 _LARGEST = 16+60_000*IMAGE_SIZE**2  # bytes: the header of the training images, and their pixels
 
-def _verified(
-    content:bytes, # of a file, perhaps gzipped
-    name:str,      # which of the four it should be: a key of `MNIST_SHA256`
-    of:str         # where it is from, for the message
-)->bytes:          # unpacked
-    "The content of a file of MNIST. Raises `InputError` if it is anything else."
+def _verified(content, name, of):
+    "The content of the file of MNIST that is called `name`, unpacked. Raises `InputError` if it is anything else."
     todo = 'delete it and fetch it again, or point MNIST_KIT_DATA at an intact copy'
     try:
         if content[:2]==b'\x1f\x8b': content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(_LARGEST+1)
@@ -87,11 +76,7 @@ def read_mnist(
 class DownloadError(InputError):
     "MNIST is not here and cannot be fetched."
 
-def _fetch(
-    url:str,
-    timeout:float=10,  # seconds without a byte before giving up
-    limit:float=300    # seconds for all of it
-)->bytes:
+def _fetch(url, timeout, limit):
     "What a web server answers, at most the size of MNIST's largest file. Raises `OSError` or `HTTPException`."
     content,end = bytearray(),time.monotonic()+limit
     with urlopen(url, timeout=timeout) as answer:
@@ -102,15 +87,16 @@ def _fetch(
     return bytes(content)
 
 def download_mnist(
-    folder:str|Path, # `MNIST/raw` is made below it
-    **kwargs         # timeout and limit of `_fetch`
+    folder:str|Path,  # `MNIST/raw` is made below it
+    timeout:float=10, # seconds without a byte before giving up
+    limit:float=300   # seconds for a file
 ):
     "Fetch MNIST from torchvision's mirrors, each in turn, and verify it. Raises `DownloadError` if that fails."
     folder = Path(folder)
     def one(name):
         failed = 'no mirror'
         for mirror in MNIST.mirrors:
-            try: return _verified(_fetch(f'{mirror}{name}.gz', **kwargs), name, mirror)
+            try: return _verified(_fetch(f'{mirror}{name}.gz', timeout, limit), name, mirror)
             except (OSError, HTTPException, ValueError) as e: failed = (str(e).strip() or type(e).__name__).splitlines()[-1]
         raise OSError(failed)
     try:
@@ -131,9 +117,8 @@ def data_folder()->Path:
         raise DownloadError(f"fastai's data folder cannot be used ({e}): expected a home to write to; "
                             'or point MNIST_KIT_DATA at a folder with the four files, or use source digits') from e
 
-def load_mnist(
-    download:bool=True  # fetch it if it is not there?
-)->tuple:               # ((images, labels), (images, labels)) for training and test, all uint8
+def load_mnist(download:bool=True  # fetch it if it is not there?
+)->tuple: # ((images, labels), (images, labels)) for training and test, all uint8
     "MNIST from `MNIST_KIT_DATA` if that is set, else from fastai's data folder. Raises `InputError` unless intact."
     own = os.environ.get('MNIST_KIT_DATA')
     expect(own is None or own.strip(), f'MNIST_KIT_DATA={own!r}', 'a folder with the four files of MNIST; or unset it')
@@ -148,35 +133,31 @@ def load_mnist(
     return tuple(tensors[:2]),tuple(tensors[2:])
 
 # %% ../nbs/02_sources.ipynb #1ba2e443
-def load_digits(
-    n_test:int=297  # images set aside for testing; 1,500 remain for training
-)->tuple:           # ((images, labels), (images, labels)) for training and test, all uint8
+def load_digits()->tuple: # ((images, labels), (images, labels)), 1,500 for training and 297 for test, all uint8
     "scikit-learn's handwritten digits in MNIST's form. The split is stratified and always the same."
     x,y = datasets.load_digits(return_X_y=True)
     x = torch.tensor(x, dtype=torch.float32).view(-1,1,8,8) * (255/16)  # sklearn's pixels are 0..16
     x = F.pad(F.interpolate(x, size=DIGIT_SIZE, mode='bicubic').clamp(0,255).round(), (4,4,4,4))[:,0].to(torch.uint8)
-    def off(im): return np.round((IMAGE_SIZE-1)/2 - np.array(ndimage.center_of_mass(im))).astype(int).tolist()
-    x = torch.stack([im.roll(off(im.numpy()), (0,1)) for im in x])  # the centre of mass in the middle
-    train,test = train_test_split(range(len(y)), test_size=n_test, stratify=y, random_state=0)
+    at,mass = torch.arange(IMAGE_SIZE).double(),x.double().sum((1,2))
+    centres = torch.stack([x.double().sum(dim)@at/mass for dim in (2,1)], dim=1)  # of mass: rows, columns
+    off = ((IMAGE_SIZE-1)/2-centres).round().int().tolist()
+    x = torch.stack([im.roll(o, (0,1)) for im,o in zip(x, off)])  # the centre of mass in the middle
+    train,test = train_test_split(range(len(y)), test_size=297, stratify=y, random_state=0)
     y = torch.tensor(y, dtype=torch.uint8)
     return (x[train], y[train]),(x[test], y[test])
 
 # %% ../nbs/02_sources.ipynb #07af0bfc
-_SOURCES = ('auto','mnist','digits')
-
-def load_source(
-    source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be downloaded, else digits
-)->tuple:              # ('mnist' or 'digits', training (images, labels), test (images, labels))
+def load_source(source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be fetched, else digits
+)->tuple: # ('mnist' or 'digits', training (images, labels), test (images, labels))
     "Images and labels by the name of their source, and that name. Raises `InputError`, see `load_mnist`."
-    expect(source in _SOURCES, f'source {source!r}', f"one of {', '.join(_SOURCES)}")
-    if source=='digits': return 'digits',*load_digits()
-    try: return 'mnist',*load_mnist()
+    expect(source in ('auto','mnist','digits'), f'source {source!r}', 'one of auto, mnist, digits')
+    try:
+        if source!='digits': return 'mnist',*load_mnist()
     except DownloadError as e:
         if source=='mnist': raise
         print(f"{e}.\nUsing scikit-learn's digits in its place: no figure that follows is an MNIST figure.")
-        return 'digits',*load_digits()
+    return 'digits',*load_digits()
 
-# %% ../nbs/02_sources.ipynb #7d2fa901
 def source_name(source:str)->str:
     "The source of the images, in words."
     return dict(mnist='MNIST', digits="scikit-learn's digits (not MNIST)").get(source, f'{source} data')

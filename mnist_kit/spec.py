@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Annotated
 
-from fastcore.basics import patch
 from fastcore.docments import docments
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat
 
 from .core import *
 
-# %% ../nbs/01_spec.ipynb #7c8e893e
-PARAM_BUDGET = 8_000  # a model has fewer trainable parameters than this
-TARGET_ACC   = 0.994  # of the 10,000 test images
-
 # %% ../nbs/01_spec.ipynb #fa491210
+PARAM_BUDGET = 8_000 # a model has fewer trainable parameters than this
+TARGET_ACC = 0.994   # of the 10,000 test images
 IMAGE_SIZE = 28      # pixels, height and width
 DIGIT_SIZE = 20      # of the box in its middle that holds the digit
 CLASSES    = 10      # the digits 0 to 9
@@ -54,13 +51,11 @@ class Recipe:
     div_final:_Divisor = 2.5e5         # one-cycle: it ends at lr_max/div_final
     moms:tuple[_Part,_Part,_Part] = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
-# %% ../nbs/01_spec.ipynb #rec0001b
-@patch
-def _repr_markdown_(self:Recipe)->str:
-    unused = 'lr mom' if self.lr_max else 'lr_max pct_start div div_final moms'
-    said = {k: o for k,o in docments(Recipe).items() if k not in unused.split() and getattr(self, k, 0)}
-    rows = [f'| `{k}` | {str(getattr(self, k)).strip("()")} | {o} |' for k,o in said.items()]
-    return '\n'.join(['| field | value | what it is |', '|---|---|---|', *rows])
+    def _repr_markdown_(self)->str:
+        unused = 'lr mom' if self.lr_max else 'lr_max pct_start div div_final moms'
+        said = {k: o for k,o in docments(Recipe).items() if k not in unused.split() and getattr(self, k, 0)}
+        rows = [f'| `{k}` | {str(getattr(self, k)).strip("()")} | {o} |' for k,o in said.items()]
+        return '\n'.join(['| field | value | what it is |', '|---|---|---|', *rows])
 
 # %% ../nbs/01_spec.ipynb #e0d2c579
 def recipe_with(
@@ -90,7 +85,6 @@ class Reported:
     epochs:int       # epochs that were run
     how:str          # how the figures were obtained
 
-# %% ../nbs/01_spec.ipynb #f0b218ab
 @dataclass(frozen=True)
 class ModelSpec:
     "All that the assignment says about one model."
@@ -167,8 +161,7 @@ MODEL3 = ModelSpec(
 # %% ../nbs/01_spec.ipynb #ba1840ab
 SPECS = {o.name:o for o in (MODEL1, MODEL2, MODEL3)}
 
-def spec_for(
-    name:str  # 'model1', 'model2' or 'model3'
+def spec_for(name:str  # 'model1', 'model2' or 'model3'
 )->ModelSpec:
     "What the assignment says about the model called `name`. Raises `InputError` for any other name."
     expect(name in SPECS, f'model {name!r}', f"one of {', '.join(SPECS)}")

@@ -13,7 +13,7 @@ import torch
 
 from mnist_kit import sources
 from mnist_kit.tools.grade import split_name
-from mnist_kit.sources import find_mnist, load_mnist
+from mnist_kit.sources import find_mnist, load_digits, load_mnist
 from mnist_kit.learner import learner_for
 from mnist_kit.core import InputError
 from mnist_kit.spec import SPECS
@@ -110,6 +110,15 @@ def quiet(learn):
     learn.remove_cb(learn.progress)
     learn.logger = lambda *a: None
     return learn
+
+
+@pytest.fixture(scope='module')
+def few_digits():
+    "scikit-learn's digits are only 250 here, and 100 to test on."
+    few = tuple((x[:n], y[:n]) for (x, y), n in zip(load_digits(), (250, 100)))
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(sources, 'load_digits', lambda: few)
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,6 @@
 "ASSIGNMENT.md, its overview and its training configurations, as data."
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 
 import pytest
 
@@ -53,37 +53,18 @@ def test_images_are_normalised_with_mnists_mean_and_standard_deviation():
     assert (MEAN, STD) == (0.1307, 0.3081)
 
 
-def test_the_specification_cannot_be_changed_by_accident():
-    with pytest.raises(FrozenInstanceError):
-        MODEL1.params = 1
-    with pytest.raises(FrozenInstanceError):
-        MODEL3.recipe.epochs = 1
-
-
 def test_importing_the_specification_does_not_import_torch():
     code = 'import sys, mnist_kit.spec; sys.exit(any(m in sys.modules for m in ("torch", "fastai", "numpy")))'
     assert run_python('-c', code).returncode == 0
 
 
-@pytest.mark.parametrize(
-    'field, value',
-    [
-        ('epochs', 0),
-        ('epochs', -3),
-        ('epochs', 2.5),
-        ('epochs', True),
-        ('bs', 0),
-        ('lr', 0),
-        ('lr', -0.01),
-        ('lr', float('inf')),
-        ('lr_max', 0),
-        ('lr_max', float('nan')),
-        ('mom', 1),
-        ('wd', -1e-4),
-        ('max_rotate', -7),
-        ('max_translate', 1.5),
-    ],
-)
+BAD = dict(
+    epochs=(0, -3, 2.5, True), bs=(0,), lr=(0, -0.01, float('inf')), lr_max=(0, float('nan')), mom=(1,), wd=(-1e-4,),
+    max_rotate=(-7,), max_translate=(1.5,)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('field, value', [(k, v) for k, values in BAD.items() for v in values])
 def test_a_recipe_that_cannot_be_trained_is_refused_in_one_line(field, value):
     refused(lambda: replace(Recipe(epochs=1, lr=0.01), **{field: value}), f'{field}={value}: expected it to be ')
 
@@ -96,26 +77,3 @@ def test_what_someone_gives_goes_into_a_recipe_and_nothing_leaves_it_as_it_is():
     assert recipe_with(MODEL3.recipe, lr_max=0.2).lr_max == 0.2
     refused(lambda: recipe_with(MODEL1.recipe, epochs=0), 'epochs=0: expected')
     refused(lambda: recipe_with(MODEL3.recipe, lr=-1), 'lr=-1: expected it to be greater than 0')  # which has an lr_max
-
-
-def test_an_unknown_model_is_refused_with_the_names_of_the_known_ones():
-    refused(lambda: spec_for('model4'), "model 'model4': expected one of model1, model2, model3")
-
-
-@pytest.mark.parametrize(
-    'spec, used',
-    [
-        (MODEL1, ['epochs', 'lr', 'mom', 'bs']),
-        (
-            MODEL3,
-            ['epochs', 'lr_max', 'wd', 'bs', 'max_rotate', 'max_translate', 'pct_start', 'div', 'div_final', 'moms'],
-        ),
-    ],
-    ids=['constant', 'one-cycle'],
-)
-def test_a_recipe_shows_what_it_uses_and_its_repr_makes_it_again(spec, used):
-    header, line, *rows = spec.recipe._repr_markdown_().splitlines()
-    cells = [[c.strip(' `') for c in row.strip('|').split('|')] for row in rows]
-    assert [c[0] for c in cells] == used and all(len(c) == 3 and c[2] for c in cells)
-    assert cells[0][1] == '20' and line == '|---|---|---|'
-    assert eval(repr(spec.recipe), dict(Recipe=Recipe)) == spec.recipe

@@ -46,11 +46,13 @@ def test_model2_reaches_98_7_percent_in_its_last_epoch_with_some_seeds_only():
 # ---------------------------------------------------------------- computed a second time, from the files alone
 
 
+FILES = [json.loads(p.read_text()) for p in RECORDS.glob('*-seed*/run.json')]
+FILES += [o for p in RECORDS.glob('*.runs.json') for o in json.loads(p.read_text())['runs']]
+
+
 def raw_runs(name):
     "The records of a variant, by seed, as the files have them."
-    found = [json.loads(p.read_text()) for p in RECORDS.glob('*-seed*/run.json')]
-    found += [o for p in RECORDS.glob('*.runs.json') for o in json.loads(p.read_text())['runs']]
-    return {o['seed']: o for o in found if (o['variant'] or o['model']) == name and o['status'] == 'finished'}
+    return {o['seed']: o for o in FILES if (o['variant'] or o['model']) == name and o['status'] == 'finished'}
 
 
 def values(name, metric):

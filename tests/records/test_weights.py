@@ -37,7 +37,7 @@ def test_three_files_of_weights_and_less_than_one_and_a_half_megabytes_come_with
     files = [p for p in RECORDS.rglob('*') if p.is_file()]
     assert sorted(p.parent.name.split('-')[0] for p in files if p.suffix == '.safetensors') == list(SPECS)
     others = {p.name for p in files if not p.name.endswith('.runs.json')}
-    assert others == {'run.json', 'model.safetensors', 'reported_curves.csv', 'bench.json'}
+    assert others == {'run.json', 'model.safetensors', 'reported_curves.csv', 'claims.csv', 'bench.json'}
     assert sum(p.stat().st_size for p in files) < 1_500_000
 
 

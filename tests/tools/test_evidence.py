@@ -27,14 +27,8 @@ def test_the_interval_is_scipys_t_interval(values):
     theirs = stats.t.interval(0.95, df=len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
     assert (o.low, o.high) == pytest.approx(theirs, rel=1e-12) and o.half == pytest.approx((o.high - o.low) / 2)
     assert (o.mean, o.n) == (pytest.approx(np.mean(values)), len(values))
-
-
-def test_the_interval_of_two_values_by_hand_and_none_of_fewer_or_of_what_is_not_finite():
-    "1 and 3: mean 2, standard deviation √2, of the mean √2/√2 = 1; Student's t for one degree of freedom is 12.706."
-    o = interval([1, 3])
-    assert (o.mean, o.low, o.high) == pytest.approx((2, 2 - 12.706, 2 + 12.706), abs=1e-3)
-    refused(lambda: interval([0.99]), '1 value for', 'at least two', 'more seeds')
-    refused(lambda: interval([0.99, float('nan')]), 'nan', 'finite')
+    refused(lambda: interval([values[0]]), '1 value for', 'at least two', 'more seeds')
+    refused(lambda: interval([*values, float('nan')]), 'nan', 'finite')
 
 
 # ---------------------------------------------------------------- A against B
@@ -58,26 +52,6 @@ def test_runs_are_paired_by_seed_and_only_common_seeds_count(pairs):
     theirs = stats.ttest_rel([0.95, 0.96, 0.98], [0.94, 0.94, 0.95]).confidence_interval(0.95)
     d = compare(pairs, 'model1', 'model2').diff
     assert (d.low, d.high) == pytest.approx((theirs.low, theirs.high)) and d.n == 3
-
-
-@pytest.mark.parametrize(
-    'form, verdict_at',
-    [
-        ('better', {0.03: 'supported', -0.03: 'contradicted', 0.02: 'no difference worth having', 0.13: 'supported'}),
-        ('no worse', {0: 'supported', -0.07: 'supported', -0.09: 'not resolved', -0.13: 'contradicted'}),
-        (
-            'equal',
-            {0.07: 'supported', -0.07: 'supported', -0.11: 'not resolved', 0.13: 'contradicted', -0.13: 'contradicted'},
-        ),
-    ],
-)
-def test_the_verdict_follows_from_the_form_and_the_interval_alone(tmp_path, form, verdict_at):
-    "Differences of d - 0.01, d and d + 0.01 points: an interval of d ± 4.303·0.01/√3 = 0.0248 points."
-    for i, (d, verdict) in enumerate(verdict_at.items()):
-        accs = [0.98 + (d + o) / 100 for o in (-0.01, 0, 0.01)]
-        runs = [record('model1', seed, (acc,), n_valid=10**6) for seed, acc in enumerate(accs)]
-        s = Study(put(tmp_path / str(i), *runs, *(record('model2', seed, (0.98,)) for seed in range(3))))
-        assert compare(s, 'model1', 'model2', form=form).verdict == verdict, d
 
 
 def expected_verdict(d, form, margin):
@@ -119,19 +93,15 @@ def test_where_epochs_are_counted_the_difference_worth_having_is_one(tmp_path):
     assert compare(s, 'model1', 'model2', 'epochs_to_99').verdict == 'no difference worth having'
 
 
-@pytest.mark.parametrize('sd, difference, power', [(0.1, 0.1, 0.8), (0.3, 0.1, 0.8), (0.15, 0.1, 0.9), (1, 5, 0.8)])
-def test_so_many_seeds_are_needed_that_scipys_noncentral_t_gives_the_power(sd, difference, power):
+@pytest.mark.parametrize('sd, difference', [(0.1, 0.1), (0.3, 0.1), (0.15, 0.1), (1, 5), (0.1, 100)])
+def test_so_many_seeds_are_needed_that_scipys_noncentral_t_gives_a_power_of_80_percent(sd, difference):
     def power_of(n):
         edge, shift = stats.t.ppf(0.975, n - 1), difference / sd * sqrt(n)
         return stats.nct.sf(edge, n - 1, shift) + stats.nct.cdf(-edge, n - 1, shift)
 
-    n = seeds_needed(sd, difference, power)
-    assert power_of(n) >= power > power_of(n - 1)
-
-
-def test_seeds_needed_for_what_is_very_large_are_three_and_for_nothing_are_refused():
-    assert seeds_needed(0.1, 100) == 3
-    for args in (0, 0.1), (0.1, 0), (0.1, float('nan')), (-1, 0.1), (0.1, 0.1, 1), (0.1, 0.1, 0.2):
+    n = seeds_needed(sd, difference)
+    assert power_of(n) >= 0.8 and (n == 3 or power_of(n - 1) < 0.8)
+    for args in (0, difference), (sd, 0), (sd, float('nan')), (-1, difference):
         refused(lambda: seeds_needed(*args), '=', 'expected a')
 
 
@@ -366,14 +336,6 @@ def layers(model, kind):
     return [o for o in model.modules() if isinstance(o, kind)]
 
 
-def test_model1_without_batch_normalisation_has_a_bias_for_each_channel_instead():
-    "By hand: 3·3·ni + 1 for each of 4, 4, 8, 8, 16 channels, 8 + 1 for 4 and 16 + 1 for 10 of 1×1, and 10·10·7·7."
-    model = Model1NoBatchNorm()
-    blocks = 10 * 4 + 37 * 4 + 37 * 8 + 9 * 4 + 37 * 8 + 73 * 16 + 17 * 10
-    assert count_params(model) == blocks + 4900 == 7054
-    assert not layers(model, nn.BatchNorm2d) and len(layers(model, nn.Conv2d)) == len(layers(Model1(), nn.Conv2d))
-
-
 def test_model1_with_average_pooling_ends_in_a_bare_convolution_and_a_mean():
     "By hand: 3·3·ni + 2 (scale and shift) for each of 4, 4, 8, 8, 16 channels, 8 + 2 for 4 of 1×1, and 16·10."
     model = Model1AveragePool()
@@ -395,14 +357,6 @@ def test_model2_without_one_dropout_has_the_other(stage, kept):
 def test_model3_with_the_relu_last_has_the_same_layers_in_another_order():
     kinds = [type(o).__name__ for o in Model3ConvBnRelu().modules() if isinstance(o, nn.BatchNorm2d | nn.ReLU)]
     assert kinds == ['BatchNorm2d', 'ReLU'] * 5 and count_params(Model3ConvBnRelu()) == 7416
-
-
-def test_model3_without_its_transition_is_a_channel_narrower_and_no_larger():
-    "By hand: 9·ni + 2 for each of 7, 15, 15, 15, 15 channels, and 15·10; with 16 in the last it would be 147 more."
-    model = Model3NoTransition()
-    assert count_params(model) == 11 * 7 + 65 * 15 + 3 * 137 * 15 + 150 == 7367 <= 7416 < 7367 + 135 + 2 + 10
-    assert all(o.kernel_size == (3, 3) for o in layers(model, nn.Conv2d)[:-1])
-    assert model(torch.rand(2, 1, 28, 28)).exp().sum(1).tolist() == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize(
@@ -459,8 +413,6 @@ def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(judged):
 
 def test_verdicts_can_be_asked_for_by_topic(judged):
     everything = verdicts(judged)
-    for topic in everything.topic.unique():
-        assert (
-            verdicts(judged, topic)['tested as'].tolist() == everything[everything.topic == topic]['tested as'].tolist()
-        )
+    found = verdicts(judged, 'reported', 'one-cycle')
+    assert found.equals(everything[everything.topic.isin(('reported', 'one-cycle'))].reset_index(drop=True))
     refused(lambda: verdicts(judged, 'weather'), "topic 'weather'", *{o.topic for o in CLAIMS})
