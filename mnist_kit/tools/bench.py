@@ -30,10 +30,7 @@ from ..runs import CHECKPOINT, Checkpoints, describe_device, read_run, write_run
 from .fast import CapturedStep, StayOnDevice
 
 # %% ../../nbs/tools/bench.ipynb #b0010001
-def _by_turns(
-    ways:dict, # name: a function without arguments that gives back a number
-    rounds:int
-)->pd.DataFrame: # a row for each round, a column for each of `ways`
+def _by_turns(ways:dict, rounds:int)->pd.DataFrame: # a row for each round, a column for each of `ways`
     "What each of `ways` gives back, one after the other, round after round. A first round does not count."
     for f in ways.values(): f()  # PyTorch sets things up
     return pd.DataFrame([{k: f() for k,f in ways.items()} for _ in range(rounds)])
@@ -125,15 +122,6 @@ def _bare(learn:Learner):
         opt.zero_grad()
     return _timed(step, x.device, calls=len(learn.dls.train))
 
-# %% ../../nbs/tools/bench.ipynb #7c3def01
-def _ways(learner, gpu):
-    "The kit with one thing changed."
-    def add(cb): return learner().add_cb(cb)
-    ways = {'contiguous': learner().remove_cb(ChannelsLast), 'channels last': add(ChannelsLast()),
-            'StayOnDevice': add(StayOnDevice())}
-    if gpu: ways |= dict(CapturedStep=add(CapturedStep()), to_fast=learner().to_fast(), bf16=learner().to_bf16())
-    return {k: _kit(o) for k,o in ways.items()}
-
 # %% ../../nbs/tools/bench.ipynb #ckpb0002
 def _writing(learn, folder):
     "What a run writes into `folder` after an epoch, here its twentieth: a function that gives the seconds."
@@ -176,6 +164,14 @@ def _new_process(*args):
     raise TrainingError(f'a process ended with {p.returncode}: expected 0; if memory is short, close other programs')
 
 # %% ../../nbs/tools/bench.ipynb #d2803763
+def _ways(learner, gpu):
+    "The kit with one thing changed."
+    def add(cb): return learner().add_cb(cb)
+    ways = {'contiguous': learner().remove_cb(ChannelsLast), 'channels last': add(ChannelsLast()),
+            'StayOnDevice': add(StayOnDevice())}
+    if gpu: ways |= dict(CapturedStep=add(CapturedStep()), to_fast=learner().to_fast(), bf16=learner().to_bf16())
+    return {k: _kit(o) for k,o in ways.items()}
+
 def _parts(bench, models, device):
     "Measure one thing after the other: yields a table's title, unit, columns to compare with, and values."
     batches,rounds,n,gpu = bench.batches,bench.rounds,bench.n_train,bench.device['type']=='cuda'
@@ -203,14 +199,11 @@ def _parts(bench, models, device):
     if sys.platform=='linux': yield 'memory, at most so far','MiB',[],found.map(lambda o: o[1])
 
 # %% ../../nbs/tools/bench.ipynb #c0b10002
-def _middle(o):
-    low,mid,high = o.quantile([0.25,0.5,0.75])
-    return f'{mid:.2f} ({low:.2f} to {high:.2f})'
-
 def _told(title, table):
+    def middle(o): return '{1:.2f} ({0:.2f} to {2:.2f})'.format(*o.quantile([0.25,0.5,0.75]))
     times = pd.DataFrame(table['values'])
-    ratios = {f'/ {o}': times.div(times[o], axis=0).agg(_middle) for o in table['bases']}
-    return f"{title}\n{pd.DataFrame({table['unit']: times.agg(_middle), **ratios}).to_string()}"
+    ratios = {f'/ {o}': times.div(times[o], axis=0).agg(middle) for o in table['bases']}
+    return f"{title}\n{pd.DataFrame({table['unit']: times.agg(middle), **ratios}).to_string()}"
 
 # %% ../../nbs/tools/bench.ipynb #f0ea3ba4
 @dataclass
