@@ -30,7 +30,7 @@ from mnist_kit.models import RECORDS, Model1, save_weights
 from mnist_kit.runs import CHECKPOINT, closing_line, learner_from, plot_curves, read_run, resume_run, train_run
 from mnist_kit.spec import MODEL1, recipe_with
 from mnist_kit.tools import grade
-from mnist_kit.tools.bench import read_bench
+from mnist_kit.tools.bench import Bench
 from mnist_kit.tools.findings import findings_table
 from mnist_kit.tools.sandbox import Outcome, _read_notes
 from mnist_kit.tools.study import report
@@ -149,7 +149,7 @@ def a_study(folder):
 def a_benchmark(folder):
     def check(content):
         (folder / 'bench.json').write_bytes(content)
-        b = read_bench(folder / 'bench.json')  # which draws it, too
+        b = Bench.read(folder / 'bench.json')  # which draws it, too
         shown(b)
 
     return changed(json.loads((RECORDS / 'bench.json').read_text())), check
@@ -234,7 +234,7 @@ def a_submission(folder):
 
 def a_path(folder):
     path = st.sampled_from(['x' * 5000, 'a/' * 2000, '', '.', '\0', 'a\nb', '/dev/zero', '/dev/null', '~', '\ud800'])
-    readers = [read_run, Study, read_bench, learner_from, resume_run, sources.find_mnist]
+    readers = [read_run, Study, Bench.read, learner_from, resume_run, sources.find_mnist]
     readers += [
         lambda o: runs.load_weights(Model1(), o),
         lambda o: sources.read_mnist(Path(o), 't10k-labels-idx1-ubyte'),
