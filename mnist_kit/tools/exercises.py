@@ -51,7 +51,7 @@ def _compare(got, want, found:str, expected:str, hint:str, slips=()):
 _EACH = 'Each image has its own number: degrees, right and down are (n,), the matrices (n, 2, 3).'
 _ERRORS = (  # (what Python's message contains, hint)
     ('o Scalar|Python scalars|ambiguous', f'{_EACH} math.cos and float take one number, torch.cos takes all.'),
-    ('affine matrices|same batch size', _EACH),
+    ('affine matrices|same batch size|batch2', _EACH),
     ('before Module.__init__', 'Call super().__init__() first, and then make the layers.'),
     ('has no attribute|is not defined', 'Is it spelled alike where it is made and where it is used? Layers need self.'),
     ('channels|multiplied|running_mean', 'Does each layer take as many channels, or values, as the one before gives?'),
