@@ -283,8 +283,8 @@ def as_before(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('kind', KINDS, ids=lambda o: o.__name__)
 def test_a_changed_file_is_refused_in_one_line_or_can_be_shown(kind, tmp_path, as_before):
-    found = fuzz(kind, tmp_path, 40)
-    assert found.total() >= 40 and (found['refused'] or kind is a_submission)
+    found = fuzz(kind, tmp_path, 25)
+    assert found.total() >= 25 and (found['refused'] or kind is a_submission)
 
 
 if __name__ == '__main__':
