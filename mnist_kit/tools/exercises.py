@@ -303,8 +303,8 @@ def check_augment(augment)->str|NotYet: # one line
 def _rates(one_cycle, lr_max:float)->Tensor:
     "What the student's function gives at 101 places from 0 to 1. Raises `NotYet` if that is not a number."
     lrs = [_attempt(f'one_cycle({i/100:g}, {lr_max:g})', one_cycle, i/100, lr_max) for i in range(101)]
-    empty = [f'at pos={i/100:g}, nothing is returned' for i,o in enumerate(lrs) if o is None]
-    _insist(not empty, ''.join(empty[:1]), 'a learning rate', 'Does each way through the function end in a return?')
+    for i,o in enumerate(lrs): _insist(o is not None, f'at pos={i/100:g}, nothing is returned', 'a learning rate',
+                                       'Does each way through the function end in a return?')
     return torch.tensor([_attempt('float(learning rate)', float, o) for o in lrs], dtype=torch.float64)
 
 _QUARTER = 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).'
@@ -358,15 +358,6 @@ def points_of(
     found = {k: _checked(k, answers) for k in EXERCISES}
     return {k: dict(passed=bool(o), points=int(bool(o)), message=str(o)) for k,o in found.items()}
 
-# %% ../../nbs/tools/exercises.ipynb #ex170022
-def _code_of(path):
-    "The sources of the code cells of a notebook, up to the last check. Raises `InputError`."
-    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
-                  if o['cell_type']=='code']
-    except (OSError,ValueError,KeyError,TypeError) as e:
-        raise InputError(f'{str(path)!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb') from e
-    return cells[:max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))]
-
 # %% ../../nbs/tools/exercises.ipynb #ex170024
 def judge_notebook(
     note,                 # called with a dict: a thing that is begun ('at'), a finding, an error
@@ -376,10 +367,13 @@ def judge_notebook(
     "What the process of a notebook that was handed in does."
     if threads: torch.set_num_threads(threads)
     note(dict(at='the notebook'))
-    try: cells = _code_of(path)
-    except InputError as e: return note(dict(error=str(e)))
+    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
+                  if o['cell_type']=='code']
+    except (OSError,ValueError,KeyError,TypeError) as e:
+        return note(dict(error=f'{path!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb'))
+    last = max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))
     space,stops = dict(__name__='__main__'),''
-    for i,o in enumerate(cells, 1):
+    for i,o in enumerate(cells[:last], 1):
         if re.search(r'%%|#\|\s*slow|train_run\(|\.fit', o): continue  # cell magics, and what trains
         note(dict(at=f'code cell {i}'))
         try: exec(re.sub(r'^(\s*)([%!]|check_\w+\().*', r'\1pass', o, flags=re.M), space)

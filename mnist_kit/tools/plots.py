@@ -12,8 +12,6 @@ import math
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from ..core import *
 from ..spec import *
@@ -40,7 +38,7 @@ def plot_kernel(
     "A kernel laid on an image: the pixels below it, what they are multiplied with, their sum, and the sums everywhere."
     k,(h,w) = len(kernel),image.shape
     expect(0<=row<=h-k and 0<=col<=w-k, f'row={row}, col={col}', f'rows from 0 to {h-k}, columns from 0 to {w-k}')
-    patch,sums = image[row:row+k,col:col+k],F.conv2d(image[None,None], kernel[None,None])[0,0]
+    patch,sums = image[row:row+k,col:col+k],torch.conv2d(image[None,None], kernel[None,None])[0,0]
     limit = sums.abs().max()
     _,axs = plt.subplots(2, 3, figsize=(6.8,4.8), layout='constrained', subplot_kw=dict(xticks=[], yticks=[]))
     titles = 'the image','the pixels in the square','the kernel','all the sums','pixels × kernel','their sum'
@@ -120,8 +118,8 @@ def plot_answer(
 
 # %% ../../nbs/tools/plots.ipynb #d3389c6a
 def plot_features(
-    model:nn.Module,   # a chain of stages, such as one of the three
-    image:torch.Tensor # (1, 1, 28, 28), normalised
+    model:torch.nn.Module, # a chain of stages, such as one of the three
+    image:torch.Tensor     # (1, 1, 28, 28), normalised
 ):
     "The feature maps of every stage that has any, a row each; bright is large, each map on its own scale."
     maps,h = {'image': image.cpu()},image.to(next(model.parameters()).device)
