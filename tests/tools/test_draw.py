@@ -270,16 +270,15 @@ def test_a_picture_from_a_file_is_read(page, tmp_path):
 # ---------------------------------------------------------------- the command, and what is in the file
 
 
-def page_data(text):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
-
-
 def test_the_command_writes_the_page_with_a_run_of_your_own_beside_the_three(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, 'load_mnist', no_mnist)
     out = tmp_path / 'new' / 'page.html'
     mnist_kit_draw(str(pretrained_folder('model2')), out=str(out), open=False)
     assert capsys.readouterr().out == f'{out}\n'
-    *ours, yours = page_data(out.read_text(encoding='utf-8'))['models']
+    data = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', out.read_text(encoding='utf-8'), re.S
+    )[1]
+    *ours, yours = json.loads(data)['models']
     assert [o['title'] for o in [*ours, yours]] == ['Model 1', 'Model 2', 'Model 3', 'Yours: model2']
     assert yours['stages'] == ours[1]['stages']
     assert all("scikit-learn's digits (not MNIST)" in o['wrongTitle'] for o in ours)
