@@ -237,7 +237,7 @@ class Bench:
         return ax.figure
 
     @classmethod
-    def read(cls, path:str|Path):
+    def read(cls, path:str|Path)->'Bench':
         "The record in a `bench.json`. Raises `InputError` if there is none, or none that can be shown."
         what = 'what `mnist_kit_bench` writes; measure again'
         bench = from_json(cls, read_file(Path(path), 10_000_000, what), repr(str(path)), what)

@@ -303,8 +303,9 @@ def check_augment(augment)->str|NotYet: # one line
 def _rates(one_cycle, lr_max:float)->Tensor:
     "What the student's function gives at 101 places from 0 to 1. Raises `NotYet` if that is not a number."
     lrs = [_attempt(f'one_cycle({i/100:g}, {lr_max:g})', one_cycle, i/100, lr_max) for i in range(101)]
-    for i,o in enumerate(lrs): _insist(o is not None, f'at pos={i/100:g}, nothing is returned', 'a learning rate',
-                                       'Does each way through the function end in a return?')
+    for i,o in enumerate(lrs):
+        _insist(o is not None, f'at pos={i/100:g}, nothing is returned', 'a learning rate',
+                'Does each way through the function end in a return?')
     return torch.tensor([_attempt('float(learning rate)', float, o) for o in lrs], dtype=torch.float64)
 
 _QUARTER = 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).'

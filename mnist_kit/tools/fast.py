@@ -65,8 +65,8 @@ class StayOnDevice(Callback):
         self.own = None
 
 # %% ../../nbs/tools/fast.ipynb #bc79d089
-def _sgd_step_(params, grads, bufs, lr, mom, wd):
-    "One step of [PyTorch's SGD](https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html), in place; `bufs`: momentum."
+def _sgd_step_(params, grads, bufs, lr, mom, wd):  # bufs: the momentum; zeros before the first step
+    "One step of [SGD as PyTorch has it](https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html), in place."
     if wd: grads = torch._foreach_add(grads, params, alpha=wd)
     torch._foreach_mul_(bufs, mom)
     torch._foreach_add_(bufs, grads)
