@@ -40,35 +40,12 @@ def test_every_lesson_has_the_same_spine(path):
     assert headings == ['Target', 'Architecture', 'Training configuration', 'Results', 'Analysis', 'Try it']
 
 
-@pytest.mark.parametrize('path', LESSONS[:2], **by_name)
-def test_a_lesson_begins_with_what_it_takes_and_ends_with_five_questions_and_their_answers(path):
-    _, first, *_, questions, answers = sources(path, 'markdown')
-    lines = re.findall(r'^- \*(.+?):\*', first, re.M)
-    assert lines == ['Time', 'What you need', 'What you will be able to do']
-    assert re.findall(r'^(\d)\. ', questions, re.M) == re.findall(r'^(\d)\. ', answers, re.M) == [*'12345']
-    assert answers.startswith('<details><summary>')
-
-
-@pytest.mark.parametrize('path', LESSONS[:2], **by_name)
-def test_a_cell_of_prose_can_be_read_in_one_breath(path):
-    words = {
-        o.split('\n')[0]: len(re.findall(r'\w+', re.sub(r'\(\S+?\)|`.*?`', '', o))) for o in sources(path, 'markdown')
-    }
-    assert {k: n for k, n in words.items() if n > 130} == {}
-
-
 @pytest.mark.parametrize('path', LESSONS, **by_name)
-def test_a_lesson_opens_with_one_import_and_has_no_other(path):
+def test_a_lesson_opens_with_one_import_and_defines_nothing_for_the_package_and_its_tables_show_themselves(path):
     code = sources(path, 'code')
     assert 'google.colab' in code[0] and code[1] == 'from mnist_kit.all import *'
-    own = [o for o in code[2:] if '%%writefile' not in o]  # a file of the reader's has imports of its own
-    assert not re.search(r'^\s*(import|from) ', '\n'.join(own), re.M)
-
-
-@pytest.mark.parametrize('path', LESSONS, **by_name)
-def test_a_lesson_defines_nothing_for_the_package_and_its_tables_show_themselves(path):
-    for source in sources(path, 'code'):
-        assert '#| export' not in source and 'Markdown(' not in source
+    own = '\n'.join(o for o in code[2:] if '%%writefile' not in o)  # a file of the reader's has imports of its own
+    assert not re.search(r'^\s*(import|from) ', own, re.M) and '#| export' not in own and 'Markdown(' not in own
 
 
 @pytest.mark.parametrize('path', STORY, **by_name)
@@ -79,12 +56,9 @@ def test_a_lesson_shows_outputs_of_mnist(path):
 
 
 def test_the_first_training_is_a_plain_loop_that_can_be_read():
-    loop = next(o for o in sources(LESSONS[0], 'code') if '.backward()' in o)
-    before = sources(LESSONS[0], 'code')[: sources(LESSONS[0], 'code').index(loop)]
-    assert not any('fit' in o for o in before)
-    assert re.search(
-        r'for .*\n(?: .*\n)*? +loss = .*\n +loss\.backward\(\).*\n +opt\.step\(\).*\n +opt\.zero_grad\(\)', loop
-    )
+    training = next(o for o in sources(LESSONS[0], 'code') if '.backward()' in o or 'fit' in o)
+    step = r' +loss = .*\n +loss\.backward\(\).*\n +opt\.step\(\).*\n +opt\.zero_grad\(\)'
+    assert re.search(rf'for .*\n(?: .*\n)*?{step}', training)
 
 
 @pytest.mark.parametrize('path', BY_MODEL, **by_name)
@@ -105,9 +79,8 @@ def test_every_claim_has_its_verdict_in_the_key_learnings():
 @pytest.mark.parametrize('path', LESSONS, **by_name)
 def test_a_lesson_begins_with_time_need_and_aim_and_ends_with_five_questions_and_folded_answers(path):
     text = sources(path, 'markdown')
-    begin = '\n'.join(text[:3])
-    missing = [o for o in ('Time', 'What you need', 'What you will be able to do') if f'- *{o}:*' not in begin]
-    assert missing == []
+    begin = re.findall(r'^- \*(.+?):\*', '\n'.join(text[:3]), re.M)
+    assert begin == ['Time', 'What you need', 'What you will be able to do']
     end = re.split(r'^##+ (?:Five questions|Check yourself)$', '\n\n'.join(text), flags=re.M)[1]
     questions, answers = end.split('<details><summary>Answers</summary>')
     for part in (questions, answers.split('</details>')[0]):
@@ -115,13 +88,9 @@ def test_a_lesson_begins_with_time_need_and_aim_and_ends_with_five_questions_and
 
 
 @pytest.mark.parametrize('path', LESSONS, **by_name)
-def test_no_prose_cell_is_longer_than_a_reader_likes(path):
+def test_no_prose_cell_is_longer_than_a_reader_likes_and_the_assignment_has_its_link_where_it_first_appears(path):
     shown = [re.sub(r'<details>.*</details>', '', o, flags=re.S) for o in sources(path, 'markdown')]
     assert max(len(o.split()) for o in shown) <= 120
-
-
-@pytest.mark.parametrize('path', LESSONS, **by_name)
-def test_the_assignment_has_its_link_where_it_first_appears(path):
     text = '\n'.join(sources(path, 'markdown')[1:])
     assert text[text.lower().index('assignment') :].partition(']')[2].startswith('(https://github.com/')
 
@@ -138,12 +107,13 @@ def test_the_commands_for_teachers_have_the_options_they_are_called_with(name, a
     assert options <= set(inspect.signature(inspect.unwrap(getattr(cli, name))).parameters)
 
 
-@pytest.mark.parametrize('path', LESSONS, **by_name)
-def test_a_lesson_becomes_slides_a_column_for_each_heading(path, tmp_path):
+def test_a_lesson_becomes_slides_a_column_for_each_heading(tmp_path):
     (command,) = re.findall(r'^\.venv/bin/jupyter (nbconvert .*) nbs/lessons/1_baseline\.ipynb$', TEACHING, re.M)
-    p = run_python(*['-m', *shlex.split(command), str(path), f'--FilesWriter.build_directory={tmp_path}'], cwd=ROOT)
+    how = [*map(str, LESSONS), f'--FilesWriter.build_directory={tmp_path}']
+    p = run_python('-m', *shlex.split(command), *how, cwd=ROOT)
     assert p.returncode == 0, p.stderr
-    page = (tmp_path / f'{path.stem}.slides.html').read_text(encoding='utf-8')
-    columns = re.findall(r'<section><section>.*?</section></section>', page, re.S)
-    headings = [h for o in sources(path, 'markdown') for h in re.findall(r'^##? (.+)$', o, re.M)]
-    assert len(columns) == len(headings) and 'pip install' not in page and '#| ' not in page
+    for path in LESSONS:
+        page = (tmp_path / f'{path.stem}.slides.html').read_text(encoding='utf-8')
+        columns = re.findall(r'<section><section>.*?</section></section>', page, re.S)
+        headings = [h for o in sources(path, 'markdown') for h in re.findall(r'^##? (.+)$', o, re.M)]
+        assert len(columns) == len(headings) and 'pip install' not in page and '#| ' not in page

@@ -8,12 +8,11 @@ __all__ = ['draw_page']
 # %% ../../nbs/tools/draw.ipynb #d4a70004
 import json
 from base64 import b64encode
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import torch
-from torch import nn, Tensor
+from torch import nn
 
 from ..core import *
 from ..spec import *
@@ -22,21 +21,18 @@ from ..models import *
 from ..runs import *
 
 # %% ../../nbs/tools/draw.ipynb #d4a70007
-def _packed(
-    x:Tensor
-)->str:
-    "32-bit floats as text."
-    return b64encode(x.detach().cpu().numpy().astype('<f4').tobytes()).decode()
+def _text(x):
+    "Numbers as text: bytes as they are, all others as 32-bit floats."
+    x = x.detach().cpu().numpy()
+    return b64encode((x if x.dtype=='uint8' else x.astype('<f4')).tobytes()).decode()
 
-def _layer(
-    m:nn.Module
-)->dict|None: # None: nothing to compute
+def _layer(m:nn.Module)->dict|None: # None: nothing to compute
     "One layer for the page. Raises `InputError` for one that it cannot compute."
     if isinstance(m, nn.Conv2d):
-        return dict(op='conv', nf=m.out_channels, k=m.kernel_size[0], pad=m.padding[0], weight=_packed(m.weight))
+        return dict(op='conv', nf=m.out_channels, k=m.kernel_size[0], pad=m.padding[0], weight=_text(m.weight))
     if isinstance(m, nn.BatchNorm2d):
         scale = m.weight.double()/(m.running_var.double()+m.eps).sqrt()
-        return dict(op='norm', scale=_packed(scale), shift=_packed(m.bias-m.running_mean*scale))
+        return dict(op='norm', scale=_text(scale), shift=_text(m.bias-m.running_mean*scale))
     if isinstance(m, nn.MaxPool2d):         return dict(op='max', k=m.kernel_size)
     if isinstance(m, nn.AvgPool2d):         return dict(op='mean', k=m.kernel_size)
     if isinstance(m, nn.AdaptiveAvgPool2d): return dict(op='mean')  # over all that there is
@@ -45,39 +41,30 @@ def _layer(
     expect(isinstance(m, (nn.Dropout,nn.Flatten)), f'a layer {type(m).__name__}', "a layer of the assignment's models")
 
 # %% ../../nbs/tools/draw.ipynb #d4a70011
-def _test_images()->tuple: # source, images (n, 28, 28), labels (n,)
+def _test_images()->tuple: # source, images (n, 28, 28) from 0 to 255, labels (n,)
     "MNIST's test images if they are here, else scikit-learn's."
     try: return 'mnist',*load_mnist(download=False)[1]
     except InputError: return 'digits',*load_digits()[1]
 
-def _mistakes(
-    model:nn.Module,
-    images:Tensor,   # uint8 (n, 28, 28)
-    labels:Tensor,   # (n,)
-    n:int=40         # at most
-)->tuple:            # how many there are, and n of them, the surest first
+def _mistakes(model, images, labels)->tuple: # how many there are, and the 40 surest of them
     "Where `model` is wrong."
     with torch.no_grad(): out = torch.cat([model((o[:,None]/255-MEAN)/STD) for o in images.split(1000)])
     preds,labels = out.argmax(1),labels.long()
     wrong = (preds!=labels).nonzero()[:,0]
     wrong = wrong[out[wrong,labels[wrong]].argsort()]
-    return len(wrong),[dict(index=i, label=int(labels[i]), pred=int(preds[i]),
-                            pixels=b64encode(images[i].numpy().tobytes()).decode()) for i in wrong[:n].tolist()]
+    return len(wrong),[dict(index=i, label=int(labels[i]), pred=int(preds[i]), pixels=_text(images[i]))
+                       for i in wrong[:40].tolist()]
 
 # %% ../../nbs/tools/draw.ipynb #d4a70013
-def _model(
-    folder:Path, # of a run of one of the three
-    tests:tuple, # see `_test_images`
-    title:str='' # '': its number
-)->dict:
+def _model(folder, tests, yours=False)->dict:
     "All that the page has to know about the model of a run. Raises `InputError`, see `learner_from`."
     run,(source,images,labels) = read_run(folder),tests
     model = learner_from(folder, device='cpu').model.eval()
-    name,(n,wrong) = title or f'Model {run.model[-1]}',_mistakes(model, images, labels)
+    title,(n,wrong) = f'Yours: {run.name}' if yours else f'Model {run.model[-1]}',_mistakes(model, images, labels)
     stages = [dict(name=s.name, text=s.layers, channels=s.shape[0], size=s.shape[-1],
                    layers=[o for o in map(_layer, leaves(getattr(model, s.name))) if o]) for s in SPECS[run.model].stages]
     score = '' if run.accuracy is None else f', {pct(run.accuracy)} right on the test images of {run.source_name}'
-    return dict(title=name, about=f'{SPECS[run.model].title}: {run.params:,} weights{score}.', mean=MEAN, std=STD,
+    return dict(title=title, about=f'{SPECS[run.model].title}: {run.params:,} weights{score}.', mean=MEAN, std=STD,
                 stages=stages, wrong=wrong,
                 wrongTitle=f'What it gets wrong: {len(wrong)} of its {n} mistakes on {source_name(source)}')
 
@@ -85,8 +72,8 @@ def draw_page(
     run:str|Path|None=None # folder of a run whose model is shown beside the three; None: only those
 )->str:                    # HTML
     "The page to draw on, whole. Raises `InputError` if the run cannot be read, or is not of one of the three."
-    make = partial(_model, tests=_test_images())
-    models = [make(pretrained_folder(o)) for o in SPECS]
-    if run is not None: models.append(make(run, title=f'Yours: {read_run(run).name}'))
+    tests = _test_images()
+    models = [_model(pretrained_folder(o), tests) for o in SPECS]
+    if run is not None: models.append(_model(run, tests, yours=True))
     data = json.dumps(dict(models=models)).replace('<', '\\u003c')  # so that nothing in it ends the script
     return (files('mnist_kit')/'tools'/'draw.html').read_text(encoding='utf-8').replace('/*DATA*/', data)

@@ -41,23 +41,17 @@ def _exercise(check):
         except NotYet as e: return e.with_traceback(None)
     return checked
 
-def _alike(a, b)->bool:
-    "Are two numbers, batches of images or curves the same, up to rounding?"
-    return bool((torch.as_tensor(a)-torch.as_tensor(b)).abs().max()<0.005)
-
-def _hint(got, slips, otherwise=''):
-    "The hint of the first of `slips`, (what it gives, hint), that gives what was found."
-    return next((hint for o,hint in slips if _alike(got, o)), otherwise)
-
 def _compare(got, want, found:str, expected:str, hint:str, slips=()):
-    "Raise a `NotYet` unless `got` is like `want`, in words `found` and `expected`; with `hint` if it is no usual slip."
-    if not _alike(got, want): _insist(False, found, expected, _hint(got, slips, hint))
+    "Raise a `NotYet` with the hint of the first of `slips`, (what it gives, hint), that gives `got`; `want` needs none."
+    def alike(o): return (torch.as_tensor(got)-torch.as_tensor(o)).abs().max()<0.005
+    hint = next((hint for o,hint in [(want,''), *slips] if alike(o)), hint)
+    _insist(not hint, found, expected, hint)
 
 # %% ../../nbs/tools/exercises.ipynb #28a0c9b2
 _EACH = 'Each image has its own number: degrees, right and down are (n,), the matrices (n, 2, 3).'
 _ERRORS = (  # (what Python's message contains, hint)
     ('o Scalar|Python scalars|ambiguous', f'{_EACH} math.cos and float take one number, torch.cos takes all.'),
-    ('affine matrices|same batch size', _EACH),
+    ('affine matrices|same batch size|batch2', _EACH),
     ('before Module.__init__', 'Call super().__init__() first, and then make the layers.'),
     ('has no attribute|is not defined', 'Is it spelled alike where it is made and where it is used? Layers need self.'),
     ('channels|multiplied|running_mean', 'Does each layer take as many channels, or values, as the one before gives?'),
@@ -91,10 +85,8 @@ def _count(stage:Stage)->tuple: # (the right number, [(wrong number, hint)])
     return w+norm,slips
 
 @_exercise
-def check_counts(
-    counts:dict # stage: parameters, and their 'total'
-)->str|NotYet:  # one line
-    "Exercise 1: the parameters of Model 1, counted by hand."
+def check_counts(counts:dict)->str|NotYet: # one line
+    "Exercise 1: the parameters of Model 1, counted by hand, by stage, and their 'total'."
     _insist(isinstance(counts, dict), f'{type(counts).__name__} as counts', 'a dict', 'Keep the form of the cell.')
     stages = {o.name: o for o in MODEL1.stages if 'Conv2d' in o.layers}
     others = [k for k,n in counts.items() if k not in (*stages,'total') and n!=0]
@@ -133,7 +125,6 @@ def _chain(model, x)->list: # (layer in the assignment's notation, input tensors
     return done
 
 def _build(cls)->nn.Module:
-    "One object of the class. Raises `NotYet`."
     _insist(isinstance(cls, type) and issubclass(cls, nn.Module), f'{type(cls).__name__} as the network',
             'a class made from nn.Module', 'Keep the first line of the cell, and give its name without parentheses.')
     name,x = cls.__name__,seven_segment_digits(4)[0]
@@ -186,10 +177,8 @@ def _dropouts(model, x)->tuple: # (their probabilities, does it drop anything in
     return sorted({round(o, 6) for o in (*used, *made)}),bool(used)
 
 @_exercise
-def check_baseline(
-    cls         # a class of `nn.Module`, made without arguments
-)->str|NotYet:  # one line
-    "Exercise 2: Model 1, built from its table."
+def check_baseline(cls:type)->str|NotYet: # one line
+    "Exercise 2: Model 1, built from its table: a class of `nn.Module` that needs no arguments."
     model,(x,_) = _build(cls),seven_segment_digits(4)
     _check_layers(_chain(model, x))
     ps,n = _dropouts(model, x)[0],count_params(model)
@@ -217,10 +206,8 @@ def _last_look(model)->tuple: # (name, pixels along a side)
     return '',side
 
 @_exercise
-def check_regularised(
-    cls         # a class of `nn.Module`, made without arguments
-)->str|NotYet:  # one line
-    "Exercise 3: a network with dropout and global average pooling, within the rules."
+def check_regularised(cls:type)->str|NotYet: # one line
+    "Exercise 3: a network with dropout and global average pooling, within the rules: a class, as for exercise 2."
     model,(x,_),half = _build(cls),seven_segment_digits(20),IMAGE_SIZE//2
     findings = check_model(cls, gap=True)
     _obey(findings[:4])  # the rules about what it returns
@@ -298,10 +285,8 @@ def _asked(augment, x, *draws)->Tensor:
     return out.detach()
 
 @_exercise
-def check_augment(
-    augment     # augment(x, degrees, right, down)
-)->str|NotYet:  # one line
-    "Exercise 4: rotation and shift of a batch of images, each by its own."
+def check_augment(augment)->str|NotYet: # one line
+    "Exercise 4: `augment(x, degrees, right, down)` turns and moves a batch of images, each by its own."
     x,expected = seven_segment_digits(6)[0]*STD+MEAN,'each turned by its degrees, then moved by right and down'
     for *draws,when,hint in _trials(len(x)):
         draws = [torch.zeros(len(x))+o for o in draws]
@@ -318,8 +303,9 @@ def check_augment(
 def _rates(one_cycle, lr_max:float)->Tensor:
     "What the student's function gives at 101 places from 0 to 1. Raises `NotYet` if that is not a number."
     lrs = [_attempt(f'one_cycle({i/100:g}, {lr_max:g})', one_cycle, i/100, lr_max) for i in range(101)]
-    empty = [f'at pos={i/100:g}, nothing is returned' for i,o in enumerate(lrs) if o is None]
-    _insist(not empty, ''.join(empty[:1]), 'a learning rate', 'Does each way through the function end in a return?')
+    for i,o in enumerate(lrs):
+        _insist(o is not None, f'at pos={i/100:g}, nothing is returned', 'a learning rate',
+                'Does each way through the function end in a return?')
     return torch.tensor([_attempt('float(learning rate)', float, o) for o in lrs], dtype=torch.float64)
 
 _QUARTER = 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).'
@@ -339,16 +325,14 @@ def _curve_slips(got, pos, a, b, first, last)->list:
 
 # %% ../../nbs/tools/exercises.ipynb #29ef8e68
 @_exercise
-def check_one_cycle(
-    one_cycle   # one_cycle(pos, lr_max)
-)->str|NotYet:  # one line
-    "Exercise 5: the learning rate of the one-cycle policy."
+def check_one_cycle(one_cycle)->str|NotYet: # one line
+    "Exercise 5: `one_cycle(pos, lr_max)` gives the learning rate of the one-cycle policy."
     r,pos = MODEL3.recipe,torch.arange(101)/100
     got,want = _rates(one_cycle, r.lr_max)/r.lr_max,torch.tensor([schedule(r)[0](i/100)/r.lr_max for i in range(101)])
     for way,i,*ends in (('up', slice(0, 30), 0, r.pct_start, 1/r.div, 1),
                         ('down', slice(31, 101), r.pct_start, 1, 1, 1/r.div_final)):
-        hint = _hint(got[i], _curve_slips(got[i], pos[i], *ends))
-        _insist(not hint, f'the way {way} is another curve', 'half a wave of a cosine', hint)
+        _compare(got[i], want[i], f'the way {way} is another curve', 'half a wave of a cosine', '',
+                 _curve_slips(got[i], pos[i], *ends))
     pytorch = "PyTorch's final_div_factor divides the rate at the start; here it is lr_max itself that is divided."
     for i,what,part,hint in ((0,   'it starts at',     r.div,       'At pos=0 nothing of the way up is done.'),
                              (30,  'at pos=0.3 it is', 1,           'There the way up ends and the way down begins.'),
@@ -375,15 +359,6 @@ def points_of(
     found = {k: _checked(k, answers) for k in EXERCISES}
     return {k: dict(passed=bool(o), points=int(bool(o)), message=str(o)) for k,o in found.items()}
 
-# %% ../../nbs/tools/exercises.ipynb #ex170022
-def _code_of(path):
-    "The sources of the code cells of a notebook, up to the last check. Raises `InputError`."
-    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
-                  if o['cell_type']=='code']
-    except (OSError,ValueError,KeyError,TypeError) as e:
-        raise InputError(f'{str(path)!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb') from e
-    return cells[:max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))]
-
 # %% ../../nbs/tools/exercises.ipynb #ex170024
 def judge_notebook(
     note,                 # called with a dict: a thing that is begun ('at'), a finding, an error
@@ -393,10 +368,13 @@ def judge_notebook(
     "What the process of a notebook that was handed in does."
     if threads: torch.set_num_threads(threads)
     note(dict(at='the notebook'))
-    try: cells = _code_of(path)
-    except InputError as e: return note(dict(error=str(e)))
+    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
+                  if o['cell_type']=='code']
+    except (OSError,ValueError,KeyError,TypeError) as e:
+        return note(dict(error=f'{path!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb'))
+    last = max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))
     space,stops = dict(__name__='__main__'),''
-    for i,o in enumerate(cells, 1):
+    for i,o in enumerate(cells[:last], 1):
         if re.search(r'%%|#\|\s*slow|train_run\(|\.fit', o): continue  # cell magics, and what trains
         note(dict(at=f'code cell {i}'))
         try: exec(re.sub(r'^(\s*)([%!]|check_\w+\().*', r'\1pass', o, flags=re.M), space)

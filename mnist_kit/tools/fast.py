@@ -65,15 +65,8 @@ class StayOnDevice(Callback):
         self.own = None
 
 # %% ../../nbs/tools/fast.ipynb #bc79d089
-def _sgd_step_(
-    params:list,   # tensors, changed in place
-    grads:list,    # their gradients
-    bufs:list,     # their momentum, changed in place; zeros before the first step
-    lr:torch.Tensor,   # ()
-    mom:torch.Tensor,  # ()
-    wd:float=0.    # coupled weight decay
-):
-    "One step of [SGD as PyTorch has it](https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html)."
+def _sgd_step_(params, grads, bufs, lr, mom, wd):  # bufs: the momentum; zeros before the first step
+    "One step of [SGD as PyTorch has it](https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html), in place."
     if wd: grads = torch._foreach_add(grads, params, alpha=wd)
     torch._foreach_mul_(bufs, mom)
     torch._foreach_add_(bufs, grads)
@@ -82,32 +75,30 @@ def _sgd_step_(
 # %% ../../nbs/tools/fast.ipynb #6d9f080b
 class _StaticStep:
     "One training step on tensors that stay where they are; where there is CUDA, as a graph."
-    def __init__(self,
-        learn, # whose model, loss function and SGD are used; the momentum is shared
-        x, y   # a batch
-    ):
-        opt,self.model,self.loss_func = learn.opt,learn.model,learn.loss_func
+    def __init__(self, learn, x, y):
+        opt,self.model,self.loss_func = learn.opt,learn.model,learn.loss_func  # the momentum is shared
         self.wd = opt.hypers[-1]['wd']
         self.params = [p for p in opt.param_lists[0] if p.requires_grad]
         self.bufs = [opt.state[p].setdefault('grad_avg', torch.zeros_like(p)) for p in self.params]
         self.x,self.y = x.clone(),y.clone()
         self.lr,self.mom = (torch.zeros((), device=x.device) for _ in range(2))
-        self.graph = torch.cuda.CUDAGraph() if x.is_cuda else None
-        if self.graph is None: return
-        with torch.cuda.graph(self.graph, stream=torch.cuda.Stream(x.device)): self.run()
+        self.step = self.run
+        if not x.is_cuda: return
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=torch.cuda.Stream(x.device)): self.run()
+        self.step = graph.replay
 
     def run(self):
         out = self.model(self.x)
         loss = self.loss_func(out, self.y)
         grads = torch.autograd.grad(loss, self.params)
-        with torch.no_grad(): _sgd_step_(self.params, list(grads), self.bufs, self.lr, self.mom, self.wd)
+        with torch.no_grad(): _sgd_step_(self.params, grads, self.bufs, self.lr, self.mom, self.wd)
         self.out,self.loss = out.detach(),loss.detach()
 
     def __call__(self, x, y, lr, mom):
         "Log-probabilities and loss of this batch, before the step"
         self.x.copy_(x); self.y.copy_(y); self.lr.fill_(lr); self.mom.fill_(mom)
-        if self.graph is None: self.run()
-        else: self.graph.replay()
+        self.step()
         return self.out,self.loss
 
 # %% ../../nbs/tools/fast.ipynb #c0f10010

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['plot_kernel', 'plot_fields', 'plot_maps', 'plot_histograms', 'plot_answer', 'plot_features', 'plot_schedule',
-           'plot_seeds', 'plot_variants', 'plot_story', 'plot_claims', 'Table', 'results_table', 'verdict_table',
-           'target_table']
+           'plot_seeds', 'plot_variants', 'plot_story', 'plot_claims', 'results_table', 'verdict_table', 'target_table']
 
 # %% ../../nbs/tools/plots.ipynb #537c3778
 import math
@@ -13,8 +12,6 @@ import math
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from ..core import *
 from ..spec import *
@@ -24,9 +21,9 @@ from ..runs import Run, draw_run
 from ..evidence import *
 
 # %% ../../nbs/tools/plots.ipynb #pl0kern1
-def _numbers(ax, values, cmap, limit):
+def _numbers(ax, values, limit):
     "A small grid with its numbers written into it."
-    ax.imshow(values, cmap=cmap, vmin=-limit, vmax=limit)
+    ax.imshow(values, cmap='PuOr_r', vmin=-limit, vmax=limit)
     for y,row in enumerate(values.tolist()):
         for x,o in enumerate(row):
             ax.text(x, y, f'{round(o, 1)+0:.1f}', ha='center', va='center', fontsize=9,  # +0: no -0.0
@@ -41,18 +38,17 @@ def plot_kernel(
     "A kernel laid on an image: the pixels below it, what they are multiplied with, their sum, and the sums everywhere."
     k,(h,w) = len(kernel),image.shape
     expect(0<=row<=h-k and 0<=col<=w-k, f'row={row}, col={col}', f'rows from 0 to {h-k}, columns from 0 to {w-k}')
-    patch,sums = image[row:row+k,col:col+k],F.conv2d(image[None,None], kernel[None,None])[0,0]
-    total,limit = sums[row,col],sums.abs().max()
-    _,axs = plt.subplots(2, 3, figsize=(6.8,4.8), layout='constrained')
-    for ax in axs.flat: ax.set(xticks=[], yticks=[])
+    patch,sums = image[row:row+k,col:col+k],torch.conv2d(image[None,None], kernel[None,None])[0,0]
+    limit = sums.abs().max()
+    _,axs = plt.subplots(2, 3, figsize=(6.8,4.8), layout='constrained', subplot_kw=dict(xticks=[], yticks=[]))
     titles = 'the image','the pixels in the square','the kernel','all the sums','pixels × kernel','their sum'
     for ax,title in zip(axs.flat, titles): ax.set_title(title, fontsize=10)
     axs[0,0].imshow(image, cmap='gray')
     axs[0,0].add_patch(plt.Rectangle((col-0.5,row-0.5), k, k, fill=False, color='C1', lw=2))
     axs[1,0].imshow(sums, cmap='PuOr_r', vmin=-limit, vmax=limit)
     axs[1,0].plot(col, row, 's', mfc='none', mec='k', ms=7)
-    for ax,values in zip((axs[0,1],axs[0,2],axs[1,1]), (patch,kernel,patch*kernel)): _numbers(ax, values, 'PuOr_r', 2)
-    _numbers(axs[1,2], total[None,None], 'PuOr_r', limit)
+    for ax,values in zip((axs[0,1],axs[0,2],axs[1,1]), (patch,kernel,patch*kernel)): _numbers(ax, values, 2)
+    _numbers(axs[1,2], sums[row:row+1,col:col+1], limit)
 
 # %% ../../nbs/tools/plots.ipynb #pl0field2
 def plot_fields(
@@ -61,9 +57,8 @@ def plot_fields(
 ):
     "For each stage, the part of an image that one value in its middle depends on: squares that grow."
     fields = fields[~fields.duplicated()]
-    _,ax = plt.subplots(figsize=(5.2,3.8), layout='constrained')
+    _,ax = plt.subplots(figsize=(5.2,3.8), layout='constrained', subplot_kw=dict(xticks=[], yticks=[]))
     ax.imshow(image, cmap='gray')
-    ax.set(xticks=[], yticks=[])
     for i,(name,side) in enumerate(fields.items()):
         corner = (len(image)-side)//2-0.5
         ax.add_patch(plt.Rectangle((corner,corner), side, side, fill=False, color=f'C{i+1}', lw=2,
@@ -79,11 +74,9 @@ def plot_maps(
     maps = [o.detach().cpu() for o in rows.values()]
     limit = max(o.abs().max() for o in maps)
     fig,axs = plt.subplots(len(maps), len(maps[0]), figsize=(7.2,0.4+len(maps)*min(7/len(maps[0]),1.7)),
-                           squeeze=False, layout='constrained')
+                           squeeze=False, layout='constrained', subplot_kw=dict(xticks=[], yticks=[]))
     for name,channels,row in zip(rows, maps, axs):
-        for ax,o in zip(row, channels):
-            shown = ax.imshow(o, cmap='PuOr_r', vmin=-limit, vmax=limit)
-            ax.set(xticks=[], yticks=[])
+        for ax,o in zip(row, channels): shown = ax.imshow(o, cmap='PuOr_r', vmin=-limit, vmax=limit)
         row[0].set_ylabel(name, fontsize=9)
     for ax,o in zip(axs[0], titles): ax.set_title(o, fontsize=9)
     fig.colorbar(shown, ax=axs, shrink=0.8)
@@ -125,8 +118,8 @@ def plot_answer(
 
 # %% ../../nbs/tools/plots.ipynb #d3389c6a
 def plot_features(
-    model:nn.Module,   # a chain of stages, such as one of the three
-    image:torch.Tensor # (1, 1, 28, 28), normalised
+    model:torch.nn.Module, # a chain of stages, such as one of the three
+    image:torch.Tensor     # (1, 1, 28, 28), normalised
 ):
     "The feature maps of every stage that has any, a row each; bright is large, each map on its own scale."
     maps,h = {'image': image.cpu()},image.to(next(model.parameters()).device)
@@ -169,9 +162,8 @@ def plot_schedule(
     axs[1].set_xlabel('epoch')
 
 # %% ../../nbs/tools/plots.ipynb #9a924cb7
-def plot_seeds(
-    study:Study,
-    name:str,          # a variant
+def plot_seeds(study:Study,
+    name:str,           # a variant
     low:float|None=None # lowest accuracy to show, in percent
 ):
     "Loss and accuracy of all runs of a variant, a line each, beside the reported run of its model."
@@ -192,8 +184,7 @@ def plot_seeds(
     fig.legend(*axs[1].get_legend_handles_labels(), fontsize=9, ncols=2, loc='outside lower center')
 
 # %% ../../nbs/tools/plots.ipynb #3c6b82a3
-def plot_variants(
-    study:Study,
+def plot_variants(study:Study,
     names:list|None=None,  # variants, of which those without runs are left out; None: all there are
     metric:str='accuracy', # a column of `Study.frame`; accuracies and gaps are drawn in percent
     mark:float|None=None   # where to draw a line, in the metric's unit
@@ -220,9 +211,7 @@ def plot_variants(
     ax.grid(alpha=0.3, axis='x')
 
 # %% ../../nbs/tools/plots.ipynb #87332814
-def plot_story(
-    study:Study
-):
+def plot_story(study:Study):
     "Accuracy of the three models on training and test images after the last epoch: a dot for each run, and the means."
     frame,there = study.frame(),[o for o in SPECS.values() if study.of(o.name)]
     _,ax = plt.subplots(figsize=(6.4,3.8), layout='constrained')
@@ -260,8 +249,7 @@ def _draw_claims(ax, rows, band):
     ax.set_xticks(ticks, [f'{o:+g}' if o else '0' for o in ticks])
     ax.grid(alpha=0.3, axis='x')
 
-def plot_claims(
-    study:Study,
+def plot_claims(study:Study,
     *topics:str # of claims; none: all of them
 ):
     "The claims of the assignment with their intervals and verdicts: those in points, and below them those in epochs."
@@ -279,11 +267,11 @@ def plot_claims(
                title=f'{len(study.runs)} runs on {source_name(study.source)}')
 
 # %% ../../nbs/tools/plots.ipynb #ev0tab01
-class Table(pd.DataFrame):
+class _Table(pd.DataFrame):
     "A DataFrame of texts that a notebook shows as Markdown."
     _repr_html_ = None  # IPython would prefer it
     @property
-    def _constructor(self): return Table  # a part of it is one, too
+    def _constructor(self): return _Table  # a part of it is one, too
     def _repr_markdown_(self)->str:
         rows = [self.columns, ['---']*len(self.columns), *self.values]
         return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in rows)
@@ -295,11 +283,10 @@ def _plus_minus(values):
     i = interval(values)
     return f'{100*i.mean:.2f} ± {100*i.half:.2f}'
 
-def results_table(
-    study:Study,
+def results_table(study:Study,
     *names:str,      # of `SPECS`; none: all three
     short:bool=False # leave out what is in the models' summaries, and all but the last epoch
-)->Table:
+)->_Table:
     "Model, parameters, what was reported, what this study has, and how many runs that is."
     frame = study.frame()
     def row(s):
@@ -309,15 +296,14 @@ def results_table(
         return [model, params, reported, f'**{last}**', last5, best, len(f)]
     header = ['model','parameters','reported: best epoch, 1 run','this kit: last epoch','mean of the last five',
               'best epoch','n']
-    found = Table([row(SPECS[o]) for o in names or SPECS if study.of(o)], columns=header)
+    found = _Table([row(SPECS[o]) for o in names or SPECS if study.of(o)], columns=header)
     return found.drop(columns=['parameters','mean of the last five','best epoch']) if short else found
 
 # %% ../../nbs/tools/plots.ipynb #ev0tab05
-def verdict_table(
-    study:Study,
+def verdict_table(study:Study,
     *topics:str,      # of claims; none: all of them
     checks:bool=True  # also, what becomes of the verdict after Holm's correction, and by the last five epochs
-)->Table:
+)->_Table:
     "The claims of the assignment with the comparison that tests each, and the verdict."
     rows = []
     for o in verdicts(study, *topics).to_dict('records'):
@@ -325,19 +311,18 @@ def verdict_table(
         mean,low,high = (f'{o[k]:+.{digits}f}' for k in ('difference','from','to'))
         others = ['the same' if o[k]==o['verdict'] else o[k] or '–' for k in ('after Holm','last five')]
         rows.append([o['tested as'], f"**{o['verdict']}**", f"{mean} ({low} to {high}) {o['unit']}", o['n'], *others])
-    if not rows: return Table({'no runs for these claims yet': ['`mnist_kit_study` trains them']})
-    found = Table(rows, columns=['tested as','verdict','difference (95 % interval)','n','after Holm',
+    if not rows: return _Table({'no runs for these claims yet': ['`mnist_kit_study` trains them']})
+    found = _Table(rows, columns=['tested as','verdict','difference (95 % interval)','n','after Holm',
                                  'by the last five epochs'])
     return found if checks else found.iloc[:,:4]
 
 # %% ../../nbs/tools/plots.ipynb #ev0tab07
-def target_table(
-    study:Study,
+def target_table(study:Study,
     *names:str # variants
-)->Table:
+)->_Table:
     "How many runs have 99.4 % in the last epoch, and in each of the last three, with the interval of the fraction."
     def met(name, metric):
         o = share_of(study, name, metric)
         return f'{round(o.mean*o.n)} of {o.n}: {o.mean:.0%} ({o.low:.0%} to {o.high:.0%})'
     rows = [[o, variant_for(o).what, *(met(o, k) for k in ('accuracy','low3_accuracy'))] for o in names if study.of(o)]
-    return Table(rows, columns=['variant','what it is','99.4 % in the last epoch','in each of the last three'])
+    return _Table(rows, columns=['variant','what it is','99.4 % in the last epoch','in each of the last three'])

@@ -162,8 +162,7 @@ def run_study(
         return Study(folder) if any(folder.glob('[!.]*/run.json')) else None
 
 # %% ../../nbs/tools/study.ipynb #d9b6defc
-def ship(
-    study:Study,
+def ship(study:Study,
     folder:Path # receives the files; must not hold any of the folders with weights yet
 ):
     "Copy the records of a study, and the weights of the median run of each of the three models."
@@ -184,9 +183,7 @@ def ship(
         write_atomic(folder/f'{name}.runs.json', text.encode())
 
 # %% ../../nbs/tools/study.ipynb #b471ece7
-def report(
-    study:Study
-)->str:
+def report(study:Study)->str:
     "What a study shows, as text."
     with pd.option_context('display.width', None, 'display.max_columns', None, 'display.max_colwidth', None,
                            'display.float_format', '{:.2f}'.format):

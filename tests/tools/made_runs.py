@@ -2,9 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-
-from mnist_kit.core import InputError
+from conftest import refused  # noqa: F401  (comes along)
 from mnist_kit.evidence import VARIANTS, run_name
 from mnist_kit.runs import Run, write_run
 from mnist_kit.spec import SPECS
@@ -48,10 +46,3 @@ def contents(folder):
     "All files in `folder` with what is in them and when they were written, but for the lock."
     files = sorted(p for p in folder.rglob('*') if p.is_file() and p.name != '.lock')
     return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
-
-
-def refused(f, *parts):
-    "`f()` raises an `InputError` whose message is one line and has all of `parts`."
-    with pytest.raises(InputError) as e:
-        f()
-    assert '\n' not in str(e.value) and all(p in str(e.value) for p in parts), str(e.value)

@@ -10,7 +10,7 @@ from mnist_kit.core import InputError, TrainingError
 from mnist_kit.learner import learner_for
 from mnist_kit.models import RECORDS
 from mnist_kit.tools import bench as module
-from mnist_kit.tools.bench import Bench, read_bench, run_bench
+from mnist_kit.tools.bench import Bench, run_bench
 from mnist_kit.tools.cli import mnist_kit_bench
 
 
@@ -20,7 +20,7 @@ def test_a_full_benchmark_has_every_table(tmp_path, device, request):
     if device == 'cuda':
         request.getfixturevalue('on_gpu')
     b = run_bench(['model3'], tmp_path / 'bench.json', 'digits', device, batches=4 if device == 'cuda' else 1, rounds=1)
-    assert read_bench(tmp_path / 'bench.json') == b and b.finished and not b.quick
+    assert Bench.read(tmp_path / 'bench.json') == b and b.finished and not b.quick
     tables = {', '.join(o['values']): o['values'] for o in b.tables.values()}
     ways, parts = 'plain, kit, contiguous, channels last, StayOnDevice, ', 'CapturedStep, to_fast, bf16, '
     asked = {ways + parts + 'bare', 'kit, to_fast'} if device == 'cuda' else {ways + 'bare'}
@@ -54,10 +54,10 @@ def test_a_report_names_its_source_and_whether_it_may_be_quoted_and_compares_wit
 
 
 def test_the_record_that_comes_with_the_kit_can_be_read_and_one_without_times_is_refused(tmp_path):
-    assert read_bench(RECORDS / 'bench.json').source == 'mnist'
+    assert Bench.read(RECORDS / 'bench.json').source == 'mnist'
     (tmp_path / 'bench.json').write_text(json.dumps(vars(bench(tables=dict(model1={})))))
     with pytest.raises(InputError, match='^[^\n]*damaged[^\n]*measure again$'):
-        read_bench(tmp_path / 'bench.json')
+        Bench.read(tmp_path / 'bench.json')
 
 
 @pytest.fixture
@@ -69,27 +69,24 @@ def command(tmp_path, monkeypatch):
     return lambda **how: mnist_kit_bench(**usual | how)
 
 
-REFUSED = {
-    "'model9'": dict(models=['model9']),
-    "source 'cifar'": dict(source='cifar'),
-    "'gameboy'": dict(device='gameboy'),
-    'already holds bench.json': dict(out='taken'),
-    "'taken/bench.json/out'": dict(out='taken/bench.json/out'),
-}
-
-
-@pytest.mark.parametrize('part', REFUSED)
-def test_the_command_refuses_what_cannot_be_used_in_one_line(tmp_path, command, part):
+def test_the_command_refuses_what_cannot_be_used_in_one_line(tmp_path, command):
     (tmp_path / 'taken').mkdir()
     (tmp_path / 'taken/bench.json').write_text('mine')
-    with pytest.raises(SystemExit, match=f'^mnist_kit_bench: .*{part}.*$'):
-        command(**REFUSED[part])
+    for part, given in {
+        "'model9'": dict(models=['model9']),
+        "source 'cifar'": dict(source='cifar'),
+        "'gameboy'": dict(device='gameboy'),
+        'already holds bench.json': dict(out='taken'),
+        "'taken/bench.json/out'": dict(out='taken/bench.json/out'),
+    }.items():
+        with pytest.raises(SystemExit, match=f'^mnist_kit_bench: .*{part}.*$'):
+            command(**given)
     assert (tmp_path / 'taken/bench.json').read_text() == 'mine' and not (tmp_path / 'out').exists()
 
 
 def test_the_command_prints_what_it_records_and_leaves_a_picture(tmp_path, command, capsys):
     command()
-    assert str(read_bench('out/bench.json')) in capsys.readouterr().out and (tmp_path / 'out/bench.png').exists()
+    assert str(Bench.read('out/bench.json')) in capsys.readouterr().out and (tmp_path / 'out/bench.png').exists()
 
 
 def test_ctrl_c_keeps_what_was_measured(monkeypatch, command, capsys):
@@ -102,4 +99,4 @@ def test_ctrl_c_keeps_what_was_measured(monkeypatch, command, capsys):
     with pytest.raises(SystemExit, match='^130$'):
         command(models=['model1', 'model2'])
     assert 'what was measured is kept' in capsys.readouterr().err
-    assert 'stopped before all was measured' in str(b := read_bench('out/bench.json')) and list(b.tables) == ['model1']
+    assert 'stopped before all was measured' in str(b := Bench.read('out/bench.json')) and list(b.tables) == ['model1']

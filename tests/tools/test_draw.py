@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -21,7 +22,6 @@ from mnist_kit.tools import draw as module
 from mnist_kit.tools.cli import mnist_kit_draw
 from mnist_kit.tools.draw import draw_page
 
-MODELS = list(SPECS)
 SEVEN = [(0.3, 0.25), (0.7, 0.25), (0.45, 0.8)]  # corners of a 7, as parts of the drawing area
 
 
@@ -51,30 +51,32 @@ def file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def open_page(browser, file):
-    "Opens the page; at the end of the test nothing was fetched, and nothing was said in the console."
-    pages, fetched, said = [], [], []
-
-    def open_page(path=file, **options):
-        page = browser.new_page(**options)
-        pages.append(page)
-        page.on('request', lambda o: fetched.append(o.url))
-        page.on('console', lambda o: said.append(o.text))
-        page.on('pageerror', lambda o: said.append(str(o)))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
+@contextmanager
+def opened(browser, file, **options):
+    "The page, open; in the end nothing was fetched, and nothing was said in the console."
+    page, fetched, said = browser.new_page(**options), [], []
+    page.on('request', lambda o: fetched.append(o.url))
+    page.on('console', lambda o: said.append(o.text))
+    page.on('pageerror', lambda o: said.append(str(o)))
+    page.goto(file.as_uri())
+    yield page
+    page.close()
     assert [o for o in fetched if not o.startswith(('file:', 'data:', 'blob:'))] == []
     assert said == []
 
 
 @pytest.fixture
-def page(open_page):
-    return open_page(viewport=dict(width=1200, height=900))
+def page(browser, file):
+    "For what a reader does with it."
+    with opened(browser, file, viewport=dict(width=1200, height=900)) as page:
+        yield page
+
+
+@pytest.fixture(scope='module')
+def untouched(browser, file):
+    "For what it computes, which changes nothing in it."
+    with opened(browser, file) as page:
+        yield page
 
 
 def js(page, code, given):
@@ -103,35 +105,35 @@ def draw(page, points):
     wait_for(page, '!state.drawing && !asked')
 
 
-def rgba(image):
-    return list(image.convert('RGBA').tobytes())
-
-
 @pytest.fixture(scope='module')
 def images():
-    "500 images and where they are from: MNIST's test images, else scikit-learn's digits."
+    "50 of MNIST's test images, or of scikit-learn's digits."
     try:
-        return load_mnist(download=False)[1][0][:500]
+        return load_mnist(download=False)[1][0][:50]
     except InputError:
-        return load_digits()[0][0][:500]
+        return load_digits()[0][0][:50]
+
+
+@pytest.fixture(params=range(3), ids=SPECS)
+def nth(request):
+    "The index of a model in the page, its stages in the assignment, and the model as PyTorch has it."
+    name = list(SPECS)[request.param]
+    return request.param, SPECS[name].stages, learner_for(name, pretrained=True, device='cpu').model.eval()
 
 
 # ---------------------------------------------------------------- what it computes
 
 
-@pytest.mark.parametrize('i', range(3), ids=MODELS)
-def test_its_log_probabilities_are_those_of_pytorch(page, images, i):
-    model = learner_for(MODELS[i], pretrained=True, device='cpu').model.eval()
+def test_its_log_probabilities_are_those_of_pytorch(untouched, images, nth):
+    i, _, model = nth
     with torch.no_grad():
         expected = model((images[:, None] / 255 - MEAN) / STD)
     code = '([i, images]) => images.map(o => Array.from(kit.run(data.models[i], o).at(-1).v))'
-    found = torch.tensor(js(page, code, [i, images.flatten(1).tolist()]))
-    assert found.shape == (500, 10)
-    assert (found - expected).abs().max() < 1e-4
+    found = torch.tensor(js(untouched, code, [i, images.flatten(1).tolist()]))
+    assert found.shape == (50, 10) and (found - expected).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize('i', range(3), ids=MODELS)
-def test_a_value_explained_step_by_step_is_the_value_of_the_map(page, images, i):
+def test_a_value_explained_step_by_step_is_the_value_of_the_map(untouched, images, nth):
     code = """([i, image]) => {
         const model = data.models[i], blocks = kit.run(model, image)
         return model.stages.slice(0, -1).flatMap((stage, s) => [0, stage.size-1].map(y => {
@@ -139,62 +141,59 @@ def test_a_value_explained_step_by_step_is_the_value_of_the_map(page, images, i)
             return [kit.explain(model, blocks, s, ch, y, x).at(-1).value, v[(ch*h+y)*w+x]]
         }))
     }"""
-    pairs = np.array(page.evaluate(code, [i, images[0].flatten().tolist()]))
-    assert len(pairs) == 2 * (len(SPECS[MODELS[i]].stages) - 1)
-    assert np.abs(pairs[:, 0] - pairs[:, 1]).max() < 1e-6
+    pairs = np.array(untouched.evaluate(code, [nth[0], images[0].flatten().tolist()]))
+    assert len(pairs) == 2 * (len(nth[1]) - 1) and np.abs(pairs[:, 0] - pairs[:, 1]).max() < 1e-6
     assert np.ptp(pairs[:, 0]) > 0.1
 
 
-@pytest.mark.parametrize('i', range(3), ids=MODELS)
-def test_the_framed_pixels_are_those_that_a_value_depends_on(page, i):
+def test_the_framed_pixels_are_those_that_a_value_depends_on(untouched, nth):
     code = """i => kit.fields(data.models[i]).slice(0, -1).map((o, s) => {
         const y = Math.floor(data.models[i].stages[s].size/2)
         return [y, o.first+y*o.step, o.side]
     })"""
-    model = learner_for(MODELS[i], pretrained=True, device='cpu').model.eval().double()
-    for s, (y, first, side) in enumerate(page.evaluate(code, i)):
+    i, stages, model = nth
+    for s, (y, first, side) in enumerate(untouched.evaluate(code, i)):
         x = torch.randn(8, 1, 28, 28, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        torch.nn.Sequential(*list(model)[: s + 1])(x)[
-            :, :, y, y
-        ].sum().backward()  # by autograd: which pixels have a gradient
+        model.double()[: s + 1](x)[:, :, y, y].sum().backward()  # which pixels have a gradient?
         rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
-        assert (rows.min(), rows.max()) == (max(0, first), min(27, first + side - 1)), SPECS[MODELS[i]].stages[s].name
+        assert (rows.min(), rows.max()) == (max(0, first), min(27, first + side - 1)), stages[s].name
 
 
 def sketches():
-    "Drawings of many kinds, 280×280."
-    for paper, pen, width, mode in (
-        ('white', 'black', 20, 'RGB'),
-        ('black', 'white', 40, 'RGB'),
-        ((0, 0, 0, 0), 'black', 3, 'RGBA'),
-        ('green', 'red', 10, 'RGB'),
-        ((0, 0, 0, 0), 'yellow', 12, 'RGBA'),
-    ):
+    "Drawings of many kinds, 140×140."
+    clear = (0, 0, 0, 0)
+    papers = [('RGB', 'white', 'black', 10), ('RGB', 'black', 'white', 20), ('RGB', 'green', 'red', 5)]
+    for mode, paper, pen, width in papers + [('RGBA', clear, 'black', 2), ('RGBA', clear, 'yellow', 6)]:
         for scale, shift in ((1, 0), (0.2, 0.75)):
-            im = Image.new(mode, (280, 280), paper)
-            points = [(280 * (x * scale + shift), 280 * (y * scale + shift)) for x, y in SEVEN]
+            im = Image.new(mode, (140, 140), paper)
+            points = [(140 * (x * scale + shift), 140 * (y * scale + shift)) for x, y in SEVEN]
             ImageDraw.Draw(im).line(points, fill=pen, width=max(2, round(width * scale)), joint='curve')
             yield im
 
 
-def test_it_prepares_a_drawing_as_from_drawing_does(page):
+def prepared(page, image):
+    "The pixels of an image as the page prepares it, and what it says of them."
+    return js(page, 'o => kit.prepare(o, 140, 140)', list(image.convert('RGBA').tobytes()))
+
+
+def test_it_prepares_a_drawing_as_from_drawing_does(untouched):
     for image in sketches():
-        found = js(page, 'o => Array.from(kit.prepare(o, 280, 280).pixels)', rgba(image))
+        found = [*prepared(untouched, image)['pixels'].values()]
         assert np.abs(np.array(found).reshape(28, 28) - from_drawing(image).numpy()).max() <= 1
 
 
-def test_it_says_that_a_drawing_has_two_parts_and_that_a_sheet_is_blank(page):
-    image = Image.new('L', (280, 280), 'white')
-    assert js(page, 'o => kit.prepare(o, 280, 280)', rgba(image)) == dict(pixels=None, note='')
-    for x in (0.2, 0.7):
-        ImageDraw.Draw(image).line([(280 * x, 50), (280 * x, 200)], fill='black', width=20)
-    assert 'two parts' in js(page, 'o => kit.prepare(o, 280, 280).note', rgba(image))
+def test_it_says_that_a_drawing_has_two_parts_and_that_a_sheet_is_blank(untouched):
+    image = Image.new('L', (140, 140), 'white')
+    assert prepared(untouched, image) == dict(pixels=None, note='')
+    for x in (28, 98):
+        ImageDraw.Draw(image).line([(x, 25), (x, 100)], fill='black', width=10)
+    assert 'two parts' in prepared(untouched, image)['note']
 
 
-def test_it_turns_and_moves_as_the_augmentation_does(page, images):
+def test_it_turns_and_moves_as_the_augmentation_does(untouched, images):
     x = images[:1, None].float()
     expected = affine_sample(x, affine_mats(x, 0, 0, draw_rotate=30.0, draw_translate=(2 / 28, -3 / 28)))[0, 0]
-    found = js(page, 'o => Array.from(kit.moved(o, 30, 2, -3))', images[0].flatten().tolist())
+    found = js(untouched, 'o => Array.from(kit.moved(o, 30, 2, -3))', images[0].flatten().tolist())
     assert (torch.tensor(found).view(28, 28) - expected).abs().max() < 0.01  # of 255
 
 
@@ -211,16 +210,16 @@ def test_a_drawn_seven_is_a_seven_for_each_model_and_clear_clears_it(page):
     assert page.locator('#said').inner_text() == 'Nothing is drawn.'
 
 
-def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(open_page):
-    page = open_page(viewport=dict(width=390, height=844), has_touch=True, is_mobile=True)
-    draw(page, SEVEN)
-    assert page.locator('#said').inner_text().startswith('It reads a 7')
-    page.locator('.stage').nth(6).locator('button').nth(15).tap()
-    assert page.locator('.lens li').count() == 3  # convolution, ReLU, normalisation
-    page.locator('#models label').first.tap()
-    page.locator('.stage').nth(8).locator('button').first.tap()  # the 7×7 windows of Model 1's classifier
-    assert page.locator('.lens li').count() == 1
-    assert page.evaluate('document.documentElement.scrollWidth') == 390
+def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(browser, file):
+    with opened(browser, file, viewport=dict(width=390, height=844), has_touch=True, is_mobile=True) as page:
+        draw(page, SEVEN)
+        assert page.locator('#said').inner_text().startswith('It reads a 7')
+        page.locator('.stage').nth(6).locator('button').nth(15).tap()
+        assert page.locator('.lens li').count() == 3  # convolution, ReLU, normalisation
+        page.locator('#models label').first.tap()
+        page.locator('.stage').nth(8).locator('button').first.tap()  # the 7×7 windows of Model 1's classifier
+        assert page.locator('.lens li').count() == 1
+        assert page.evaluate('document.documentElement.scrollWidth') == 390
 
 
 def test_preparation_can_be_left_out_and_sliders_change_what_is_seen(page):
@@ -271,16 +270,15 @@ def test_a_picture_from_a_file_is_read(page, tmp_path):
 # ---------------------------------------------------------------- the command, and what is in the file
 
 
-def page_data(text):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
-
-
 def test_the_command_writes_the_page_with_a_run_of_your_own_beside_the_three(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, 'load_mnist', no_mnist)
     out = tmp_path / 'new' / 'page.html'
     mnist_kit_draw(str(pretrained_folder('model2')), out=str(out), open=False)
     assert capsys.readouterr().out == f'{out}\n'
-    *ours, yours = page_data(out.read_text(encoding='utf-8'))['models']
+    data = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', out.read_text(encoding='utf-8'), re.S
+    )[1]
+    *ours, yours = json.loads(data)['models']
     assert [o['title'] for o in [*ours, yours]] == ['Model 1', 'Model 2', 'Model 3', 'Yours: model2']
     assert yours['stages'] == ours[1]['stages']
     assert all("scikit-learn's digits (not MNIST)" in o['wrongTitle'] for o in ours)

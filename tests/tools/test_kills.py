@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,11 +36,10 @@ KINDS = {'training': (begin, go_on), 'study': (study, study)}
 
 def contents(folder):
     "Of each run in a folder, the weights and, times aside, the rows. Each record can be read."
-    found = {}
-    for o in sorted(folder.rglob('run.json')):
-        run, weights = read_run(o.parent), o.with_name('model.safetensors')
-        rows = [{k: v for k, v in r.items() if k != 'seconds'} for r in run.rows]
-        found[o.relative_to(folder)] = run.status, rows, weights.exists() and weights.read_bytes()
+    found = {o.relative_to(folder): o.read_bytes() for o in folder.rglob('model.safetensors')}
+    for o in folder.rglob('run.json'):
+        run = read_run(o.parent)
+        found[o.relative_to(folder)] = run.status, [r | dict(seconds=0) for r in run.rows]
     return found
 
 
@@ -63,27 +63,25 @@ def kill_and_resume(folder, kind, kills, seed):
         p.start()
         while p.is_alive() and not list(out.rglob('run.json')):
             time.sleep(0.01)
-        return p, time.monotonic()
+        return p
 
-    def ends(p, since):
+    def ends(p):
         p.join()
         assert p.exitcode == 0
-        return time.monotonic() - since
 
-    seconds, resumed = ends(*start(begin, folder / 'whole')), 0
-    whole = contents(folder / 'whole')
-    assert {status for status, *_ in whole.values()} == {'finished'}
+    p, since, resumed = start(begin, folder / 'whole'), time.monotonic(), 0
+    ends(p)
+    seconds, whole = time.monotonic() - since, contents(folder / 'whole')
+    assert {o[0] for k, o in whole.items() if k.name == 'run.json'} == {'finished'}
     for i in range(kills):
         out = folder / f'killed{i}'
-        p, _ = start(begin, out)
+        p = start(begin, out)
         time.sleep(rng.uniform(0, seconds))
-        try:
+        with suppress(ProcessLookupError):  # it had finished
             rng.choice([os.kill, os.killpg])(p.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it had finished
         p.join()
         if contents(out) != whole:
-            ends(*start(go_on, out))
+            ends(start(go_on, out))
             resumed += 1
             assert names(out) == names(folder / 'whole')
         assert contents(out) == whole
