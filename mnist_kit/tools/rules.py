@@ -8,6 +8,7 @@ __all__ = ['RULES', 'seven_segment_digits', 'memory_or', 'check_model', 'operati
 # %% ../../nbs/tools/rules.ipynb #c2149f88
 import copy
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +23,8 @@ from .findings import *
 # %% ../../nbs/tools/rules.ipynb #a3ru0001
 RULES = {}  # name: function of (model, images, labels, edition) or (run, edition): (does it hold?, what was found)
 
-def _rule(
-    hint:str,      # what to look at if it does not hold
-    needs:tuple=() # names of the rules that must hold before this one can be checked
-):
-    "Makes a function one of the `RULES`, under its name."
+def _rule(hint, needs=()):
+    "Makes a function one of the `RULES`: what to do if it does not hold, and the rules that must hold before it is asked."
     def keep(f):
         f.hint,f.needs = hint,needs
         RULES[f.__name__] = f
@@ -62,13 +60,8 @@ def memory_or(e:BaseException):
 _RAISED = ("The message is Python's. Images come as (N, 1, 28, 28): N images, one channel, rows, columns; print "
            'x.shape after each layer to see where it stops fitting.')
 
-def _apply_rule(
-    new:Finding,   # not checked yet
-    findings:list, # so far
-    *args,         # of the rule's function
-    path=None      # see `describe_error`
-)->Finding:
-    "`new` with what its rule finds; it is not checked if it needs one that does not hold."
+def _apply_rule(new, findings, *args, path=None):
+    "The finding `new` with what its rule finds; it is not checked if it needs one that does not hold in `findings`."
     rule = RULES[new.rule]
     missing = [o for o in rule.needs if not any(f.rule==o and f.holds for f in findings)]
     if missing: return replace(new, found=f'not checked: needs {missing[0]!r} to hold')
@@ -90,15 +83,13 @@ def check_model(
 )->list:            # of `Finding`
     "What the rules find on a model. The model that is given stays as it is."
     seen,findings,(x,y) = seen or (lambda o: None),[],seven_segment_digits()
-    given = isinstance(model, torch.nn.Module)
+    if isinstance(model, torch.nn.Module): model = partial(copy.deepcopy, model)
     def make():
         try: return copy.deepcopy(made)
-        except Exception:
-            if given: raise
-            return model()  # one that cannot be copied is made again
+        except Exception: return model()  # one that cannot be copied is made again
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = copy.deepcopy(model) if given else model()
+        made = model()
         if any(map(torch.nn.parameter.is_lazy, made.parameters())): made(x.clone())
         for o in expected_findings(gap, edition, logits).values():
             if o.rule not in RULES: continue
@@ -177,7 +168,6 @@ def _other_than(good, model, x):
     if training not in good: return f'in training, {training}'
     return '' if evaluation in good else f'in evaluation, {evaluation}'
 
-# %% ../../nbs/tools/rules.ipynb #a3rd1004
 @_rule('End forward in F.log_softmax(x, dim=1) or the model in nn.LogSoftmax(dim=1), and nothing after it: dim=1, so '
        'that the ten numbers of an image add up, and the logarithm, since the loss is nll_loss. Raw scores are right '
        'where the loss is CrossEntropyLoss: check with --logits.', needs=_works)
@@ -185,7 +175,6 @@ def log_probabilities(model, x, y, edition):
     wrong = _other_than(('log-probabilities',), model, x)
     return not wrong,wrong or 'they add up to 1'
 
-# %% ../../nbs/tools/rules.ipynb #a3rd2004
 @_rule('CrossEntropyLoss has log_softmax in it: return the last layer as it is, without softmax.', needs=_works)
 def raw_scores(model, x, y, edition):
     wrong = _other_than((_RAW,'log-probabilities',_ZEROS), model, x)  # a last layer may start at zero
@@ -443,7 +432,6 @@ def check_run(
        'is still large, and only light dropout; the lesson 4_key_learnings tells what each was seen to bring.')
 def target(run, edition): return run.accuracy>=edition.target,pct(run.accuracy)
 
-# %% ../../nbs/tools/rules.ipynb #a3rd0016
 @_rule('A one-cycle that is squeezed into fewer epochs loses little: give fit_recipe the number that is allowed.')
 def epochs(run, edition): return len(run.rows)<=edition.epochs,str(len(run.rows))
 
@@ -453,13 +441,11 @@ def last_three_epochs(run, edition):
     accs = [o['valid_accuracy'] for o in run.rows[-3:]]
     return len(accs)==3 and min(accs)>=edition.target,', '.join(map(pct, accs))
 
-# %% ../../nbs/tools/rules.ipynb #a3rd0018
 @_rule('A shorter one-cycle has its low learning rates, which bring the last tenths, sooner: fit_recipe(epochs=…).')
 def stretch(run, edition):
     there = [o['epoch'] for o in run.rows if o['valid_accuracy']>=edition.target]
     return bool(there) and there[0]<=edition.stretch,f'first in epoch {there[0]}' if there else 'in no epoch'
 
-# %% ../../nbs/tools/rules.ipynb #a3rd0019
 @_rule('The model knows its training images too well: augmentation, dropout or fewer parameters at the end.')
 def train_test_gap(run, edition):
     gap = run.rows[-1]['train_accuracy']-run.accuracy
