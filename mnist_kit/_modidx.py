@@ -645,7 +645,5 @@ d = { 'settings': { 'branch': 'main',
                                                                                              'mnist_kit/tools/submission.py'),
                                             'mnist_kit.tools.submission._whole_file': ( 'tools/submission.html#_whole_file',
                                                                                         'mnist_kit/tools/submission.py'),
-                                            'mnist_kit.tools.submission.check_file': ( 'tools/submission.html#check_file',
-                                                                                       'mnist_kit/tools/submission.py'),
                                             'mnist_kit.tools.submission.judge': ( 'tools/submission.html#judge',
                                                                                   'mnist_kit/tools/submission.py')}}}

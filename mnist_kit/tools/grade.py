@@ -32,7 +32,7 @@ class Submission:
     what:str              # its name in the table
     path:str|None         # of a Python file or a notebook, or of a folder without any; None: a model of the kit's own
     name:str|None = None  # of a class
-    args:dict = field(default_factory=dict) # of the class, see `submission.check_file`
+    args:dict = field(default_factory=dict) # of the class, see `submission.judge`
     root:str|None = None  # up to this folder, modules are searched
     file:str = ''         # which of several files of a student's; it may hold parts of a network only
 
@@ -55,9 +55,8 @@ def split_name(
     m = re.fullmatch(r'(.*?\.(?:py|ipynb))(?::(\w+)(?:\((.*)\))?)?', what, re.S)
     expect(m and (m[2] is None or m[2].isidentifier()), f'{what!r} as a model',
            f"a file and a class, such as student.py:Net, or one of {', '.join(SPECS)}")
-    path = Path(m[1])
-    expect(path.is_file(), f'file {m[1]!r}', 'a file that exists')
-    root = next((str(o) for o in path.absolute().parents if (o/'.git').exists()), None)
+    expect(Path(m[1]).is_file(), f'file {m[1]!r}', 'a file that exists')
+    root = next((str(o) for o in Path(m[1]).absolute().parents if (o/'.git').exists()), None)
     return Submission(what, m[1], m[2], _read_args(m[3]) if m[3] else {}, root)
 
 # %% ../../nbs/tools/grade.ipynb #9ade0011
@@ -225,7 +224,7 @@ def _expected(sub, gap=False, run=None, train=None, edition=EDITIONS['mnist_kit'
     more = expected_findings(gap, edition, logits, run=True) if run or train or sub.path is None else {}
     return own | expected_findings(gap, edition, logits) | more
 
-def _report(sub, out, expected, memory=0, timeout=0):
+def _report(sub, out, expected, memory=2048, timeout=60):
     "The report on a submission whose process has ended."
     out = replace(out, notes=list(map(_clean, out.notes)))
     told = {o['rule']: o['changes'] for o in out.notes if 'rule' in o}
@@ -264,8 +263,8 @@ def check_submission(
     if _is_exercises(sub): return _of_exercises(sub, timeout or 300, memory, threads, started)
     if sub.path is None: gap = gap or 'gap' in [o.name for o in SPECS[sub.name].stages]
     expected = _expected(sub, gap, run, train, edition, logits)
-    if sub.path and Path(sub.path).is_dir(): return _report(sub, _of_folder(sub.path), expected)
     limit,train = timeout or (1800 if train else 60),dict(train or {})
+    if sub.path and Path(sub.path).is_dir(): return _report(sub, _of_folder(sub.path), expected, memory, limit)
     env = dict(MNIST_KIT_DATA=train.pop('data')) if train.get('data') else {}
     args = dict(path=sub.path and str(Path(sub.path).absolute()), name=sub.name, args=sub.args, root=sub.root, gap=gap,
                 run=run and str(Path(run).absolute()), train=train or None, threads=threads, edition=asdict(edition),
@@ -369,10 +368,7 @@ def rule_lines(reports:list[Report])->list:
             f'{first[k].sentence}' for k,n in broken.most_common()]
 
 # %% ../../nbs/tools/grade.ipynb #e1cc37fa
-def write_csv(
-    reports:list, # of `Report`
-    path:Path
-):
+def write_csv(reports:list[Report], path:Path):
     "A row for each model: does it hold, how many rules, which not, and what was found for each."
     rows = [dict(submission=r.what, model=r.model, holds='yes' if r.holds else 'no', points=r.points,
                  required_rules=r.score, failed=' '.join(r.failed), seconds=r.seconds, run=r.run)
@@ -382,7 +378,6 @@ def write_csv(
     for o in rows: table.writerow({k: f"'{v}" if str(v).startswith(tuple('=+-@')) else v for k,v in o.items()})
     write_atomic(path, text.getvalue().encode(errors='backslashreplace'))
 
-# %% ../../nbs/tools/grade.ipynb #a3gr0027
 @dataclass
 class _ClassReport:
     "The version of the kit that made the report, whose numbers were asked for, and what was found."
@@ -395,16 +390,15 @@ _FILE = TypeAdapter(_ClassReport)
 REPORT_SCHEMA = _FILE.json_schema(mode='serialization')
 
 def write_json(
-    reports:list, # of `Report`
+    reports:list[Report],
     path:Path,
     edition:Edition=EDITIONS['mnist_kit'] # whose numbers were asked for
 ):
     "All that was found, for machines, see `REPORT_SCHEMA`."
     write_atomic(path, _FILE.dump_json(_ClassReport(versions()['mnist_kit'], edition, reports), indent=1)+b'\n')
 
-# %% ../../nbs/tools/grade.ipynb #9ade0021
 def write_html(
-    reports:list, # of `Report`
+    reports:list[Report],
     path:Path,
     edition:Edition=EDITIONS['mnist_kit'] # whose numbers were asked for
 ):
