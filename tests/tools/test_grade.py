@@ -185,16 +185,9 @@ def test_of_several_files_only_those_with_a_network_are_rows(class_folder, monke
 
 def test_folders_patterns_and_names_are_found_each_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in (
-        'class/Ada Byron_4711_assignsubmission_file_/a.py',
-        'class/bob/one.py',
-        'class/bob/two/two.py',
-        'class/bob/venv/lib.py',
-        'class/bob/.ipynb_checkpoints/one.py',
-        'class/loose.py',
-        'repo/src/net.py',
-        'repo/.git/config.py',
-    ):
+    files = ['Ada Byron_4711_assignsubmission_file_/a.py', 'bob/one.py', 'bob/two/two.py', 'bob/venv/lib.py']
+    files += ['bob/.ipynb_checkpoints/one.py', 'loose.py', '../repo/src/net.py', '../repo/.git/config.py']
+    for name in [f'class/{o}' for o in files]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(NET)
 
@@ -228,9 +221,8 @@ def test_a_class_is_judged_as_a_careful_reader_would(class_folder, tmp_path):
     assert status == 1, err
     rows = list(csv.DictReader((tmp_path / 'c.csv').open(newline='')))
     failed = {f'{r["submission"]} {r["model"]}'.strip(): r['failed'] for r in rows}
-    assert failed == dict.fromkeys(
-        [f'{k} Net' for k in ('ada', 'ben', 'dan', 'eve', 'finn', 'gil', 'hana', 'ida', 'ola', 'pia')], ''
-    ) | {
+    sound = [f'{k} Net' for k in 'ada ben dan eve finn gil hana ida ola pia'.split()]
+    assert failed == dict.fromkeys(sound, '') | {
         'cleo Model_1': 'budget',
         'cleo Model_2': 'runs',
         'cleo Model_3': '',
@@ -240,8 +232,10 @@ def test_a_class_is_judged_as_a_careful_reader_would(class_folder, tmp_path):
         'moe Net': 'budget',
         'nia Net': 'loads',
     }
+    assert list(failed) == sorted(failed) and all((r['holds'] == 'yes') == (r['failed'] == '') for r in rows)
     assert len({r['required_rules'].split(' of ')[1] for r in rows}) == 1, 'all have the same number of rules'
     assert '2 of 18 break budget' in out and '11 of 18 hold' in out
+    assert len([o for o in out.splitlines() if o[:1] in ('✓', '✗')]) == 18, 'each is a line as it comes'
     assert all(f'>{k.partition(" ")[0]}' in (tmp_path / 'c.html').read_text() for k in failed)
 
 
@@ -383,18 +377,6 @@ def test_a_model_below_the_target_gives_status_1(said, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_class_is_checked_side_by_side_and_leaves_a_table(tmp_path):
-    names = ['Sound', 'Logits', 'Leaves']
-    status, out, err = told(*(f'{FAULTY}:{k}' for k in names), '--jobs', 2, '--csv', tmp_path / 'class.csv')
-    assert status == 1, err
-    rows = list(csv.DictReader((tmp_path / 'class.csv').open(newline='')))
-    assert [r['submission'].rpartition(':')[2] for r in rows] == names, 'in the order in which they were given'
-    assert [r['holds'] for r in rows] == ['yes', 'no', 'no']
-    assert [r['failed'].split()[0] for r in rows[1:]] == ['log_probabilities', 'finishes']
-    assert '1 of 3 hold' in out and len([o for o in out.split('\n') if o[:1] in '✓✗' and o]) == 3
-
-
-@pytest.mark.slow
 def test_an_interrupted_check_keeps_its_rows_and_ends_its_processes(tmp_path):
     out = tmp_path / 'class.csv'
     args = [f'{FAULTY}:Sound', f'{FAULTY}:NeverEnds', '--csv', out, '--timeout', 300]
@@ -451,7 +433,6 @@ def test_the_csv_disarms_formulas_and_leaves_empty_cells_empty(tmp_path):
     header, *rows = csv.reader((tmp_path / 'o.csv').open(newline=''))
     assert [r[0] for r in rows] == ["'=1+1", "'-x", "'@a", "'+a"]
     assert {rows[0][header.index(k)] for k in ('model', 'run', 'failed')} == {''}
-    assert [r[header.index('required_rules')] for r in rows] == ['15 of 15'] * 4 or len(rows) == 4
 
 
 def test_each_broken_rule_is_a_line_for_the_class():
@@ -562,17 +543,11 @@ def test_the_line_goes_where_errors_go():
 
 
 @pytest.mark.slow
-def test_it_trains_a_model_of_ones_own_and_does_not_judge_other_digits(tmp_path):
+def test_it_trains_a_model_of_ones_own_with_raw_scores_and_does_not_judge_other_digits(class_folder, tmp_path):
     (tmp_path / 'profile.py').write_text('1/0')  # the training runs here, and must not find it
-    status, out, err = told(f'{FAULTY}:Sound', '--train', '--epochs', 1, '--source', 'digits', cwd=tmp_path)
-    assert status == 1 and 'epoch 1 of 1' in out and 'not MNIST' in out, out + err
-    (run,) = tmp_path.glob('runs/*/run.json')
-    assert read_run(run).model == 'Sound'
-
-
-@pytest.mark.slow
-def test_raw_scores_can_be_asked_for_in_a_training_too(class_folder, tmp_path):
     lea = class_folder / 'lea' / 'model.py'
     status, out, err = told(lea, '--logits', '--train', '--epochs', 1, '--source', 'digits', cwd=tmp_path)
-    assert '✓ raw scores' in out and 'epoch 1 of 1' in out and '✗' not in out, out + err
-    assert read_run(next(tmp_path.glob('runs/*'))).model == 'Net'
+    assert status == 1 and 'epoch 1 of 1' in out and 'not MNIST' in out, out + err
+    assert '✓ raw scores' in out and '✗' not in out
+    (run,) = tmp_path.glob('runs/*')
+    assert read_run(run).model == 'Net'

@@ -29,13 +29,12 @@ def run():
 # ---------------------------------------------------------------- models
 
 
-@pytest.mark.parametrize('name', list(MODELS))
-def test_the_kits_models_hold_all_rules_and_stay_as_they_are(name):
-    gap, model = name != 'model1', MODELS[name]()
+def test_the_kits_third_model_holds_all_rules_and_stays_as_it_is():
+    model = MODELS['model3']()
     before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
-    findings = check_model(model, gap=gap)
+    findings = check_model(model, gap=True)
     assert [o.rule for o in findings] == [*expected_findings()]
-    assert all(o.holds for o in findings if o.required or gap), findings_table(findings)
+    assert all(o.holds for o in findings), findings_table(findings)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state) and model.training
 
