@@ -122,7 +122,6 @@ def expected_findings(
                            required=k not in _NOT_REQUIRED or gap and k=='global_average_pooling')
     return found
 
-# %% ../../nbs/tools/findings.ipynb #f1nd0018
 EXERCISES = {k: Finding(k, sentence, None, 'not checked', 'a right answer') for k,sentence in dict(
     counts='1. The parameters of Model 1 are counted.',
     Baseline='2. Model 1 is written as a class.',

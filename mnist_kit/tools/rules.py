@@ -56,7 +56,6 @@ def memory_or(e:BaseException):
     text = describe_error(e)
     if isinstance(e, MemoryError) or 'allocate memory' in text or 'not enough memory' in text: raise MemoryError from e
 
-# %% ../../nbs/tools/rules.ipynb #a3ru0016
 _RAISED = ("The message is Python's. Images come as (N, 1, 28, 28): N images, one channel, rows, columns; print "
            'x.shape after each layer to see where it stops fitting.')
 

@@ -28,12 +28,6 @@ def end_with_parent(
     threading.Thread(target=watch, daemon=True).start()
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0007
-def _limit_memory(mib):
-    "From now on, this process gets so many MiB more than it has; without limit on macOS and Windows."
-    this = psutil.Process()
-    with suppress(AttributeError, OSError, ValueError):
-        this.rlimit(psutil.RLIMIT_DATA, (this.memory_info().data+mib*2**20,)*2)
-
 class _Notes:
     "Writes a line of JSON for each dict that it is called with."
     def __init__(self, path):
@@ -96,7 +90,9 @@ def _run_child(folder):
     names = dict(note=note, args=o['args'])
     exec(o['first'], names)
     note(dict(ready=True))
-    _limit_memory(o['memory'])
+    this = psutil.Process()
+    with suppress(AttributeError, ValueError, OSError, psutil.Error):  # macOS and Windows have no such limit
+        this.rlimit(psutil.RLIMIT_DATA, (this.memory_info().data+o['memory']*2**20,)*2)
     try:
         exec(o['code'], names)
         note(dict(end=True))

@@ -62,21 +62,23 @@ from torch import nn
 class Net(nn.Sequential):
     def __init__(self): super().__init__(nn.Conv2d(1, 10, 28), nn.Flatten(), nn.LogSoftmax(1))
 """
-FILES = dict(
-    import_error='import no_such_package\n',
-    syntax_error='x = 1\ndef f(:\n',
-    no_model='x = 1\n',
-    two_models='from torch import nn\nclass A(nn.Module):\n    def __init__(self): super().__init__()\nclass B(A): pass\n',
-    an_exit='import sys\nsys.exit(0)\n',
-    an_error='y = 2\n\n1/0\n',
-    odd_characters="raise ValueError('bad \\udcff \\x1b here')",
-    an_interrupt='raise KeyboardInterrupt',
-    no_message='class E(Exception):\n    def __str__(self): 1/0\nraise E',
-)
+ODD = "raise ValueError('bad \\udcff \\x1b here')"
+TWO = 'from torch import nn\nclass A(nn.Module):\n    def __init__(self): super().__init__()\nclass B(A): pass\n'
+FILES = {  # what is in it: parts of what was found of the loading, and of the hint
+    'import no_such_package\n': ('ModuleNotFoundError', 'line 1', 'pip install no_such_package'),
+    'x = 1\ndef f(:\n': ('SyntaxError', 'line 2', 'cannot read that line'),
+    'x = 1\n': ('no class of that kind', 'Define one class'),
+    TWO: ('A, B: none of them takes images', 'name it'),
+    'import sys\nsys.exit(0)\n': ('SystemExit', 'line 2', 'imported before anything else'),
+    'y = 2\n\n1/0\n': ('ZeroDivisionError', 'line 3', 'without an error'),
+    ODD: (r'bad \udcff \x1b here', 'line 1'),
+    'raise KeyboardInterrupt': ('KeyboardInterrupt', 'line 1'),
+    'class E(Exception):\n    def __str__(self): 1/0\nraise E': ('cannot be shown', 'line 3'),
+}
 
 
 def test_a_file_without_a_model_is_a_row_and_what_an_import_prints_counts_only_if_it_succeeds(tmp_path):
-    for name, then in dict(good='', bad=FILES['odd_characters']).items():
+    for name, then in dict(good='', bad=ODD).items():
         (tmp_path / f'{name}.py').write_text(f'print("x" * 30_000)\n{then}\n')
     good, bad = check_all(find_submissions([tmp_path / 'good.py', tmp_path / 'bad.py']), threads=1)
     assert broken(good) == ['loads', 'quiet'] and broken(bad) == ['loads']
@@ -98,8 +100,8 @@ def test_an_error_in_forward_names_its_line():
 def loaded(class_folder, tmp_path_factory):
     "For each student, and for each file: what was found of the loading."
     folder = tmp_path_factory.mktemp('files')
-    for name, text in FILES.items():
-        (folder / f'{name}.py').write_text(text)
+    for i, text in enumerate(FILES):
+        (folder / f'{i}.py').write_text(text)
     without_rules = 'from mnist_kit.tools import submission; submission.check_model = lambda *args, **kwargs: []\n'
     with pytest.MonkeyPatch.context() as m:
         m.setattr(grade, 'run_apart', lambda code, *args, **how: run_apart(without_rules + code, *args, **how))
@@ -133,16 +135,7 @@ def test_what_is_handed_in_is_taken_as_it_is(loaded, who):
     assert 'cell 1)' not in whole_file.found, 'of a notebook, shell lines are left out, and the last definition counts'
 
 
-REFUSED = {  # who: parts of what was found of the loading, and of the hint
-    'import_error.py': ('ModuleNotFoundError', 'line 1', 'pip install no_such_package'),
-    'syntax_error.py': ('SyntaxError', 'line 2', 'cannot read that line'),
-    'no_model.py': ('no class of that kind', 'Define one class'),
-    'two_models.py': ('A, B: none of them takes images', 'name it'),
-    'an_exit.py': ('SystemExit', 'line 2', 'imported before anything else'),
-    'an_error.py': ('ZeroDivisionError', 'line 3', 'without an error'),
-    'odd_characters.py': (r'bad \udcff \x1b here', 'line 1'),
-    'an_interrupt.py': ('KeyboardInterrupt', 'line 1'),
-    'no_message.py': ('cannot be shown', 'line 3'),
+REFUSED = {f'{i}.py': parts for i, parts in enumerate(FILES.values())} | {
     'kim': ("'GhostNorm' is not defined", 'pip install layers_of_kim'),
     'nia': ("NameError: name 'Model' is not defined (line ",),  # of several that cannot be made, the last
     'danlayers.py': ('Scale: none of them takes images',),  # parts of a network are no network
