@@ -52,13 +52,14 @@ def _read_notes(file):
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0031
 def _end_below(pid):
     "End all that a process has started, and that those have."
-    for _ in range(100):  # some may start others meanwhile
-        with suppress(psutil.Error):  # one is gone meanwhile
-            below = psutil.Process(pid).children(recursive=True)
-            below = [o for o in below if o.status()!=psutil.STATUS_ZOMBIE]
-            if not below: return
-            for o in below: o.kill()
-        time.sleep(0.01)
+    with suppress(psutil.NoSuchProcess):  # it is gone itself
+        for _ in range(100):  # some may start others meanwhile
+            alive = []
+            for o in psutil.Process(pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    if o.status()!=psutil.STATUS_ZOMBIE: alive.append(o.kill())
+            if not alive: return
+            time.sleep(0.01)
 
 def _stand_between(ended):
     "A copy of this process goes on. This one waits for it, ends what it has started, and writes its status to `ended`."

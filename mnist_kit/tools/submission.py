@@ -241,7 +241,7 @@ def _whole_file(failed, standing_in, path):
         hints.append(f'`pip install {" ".join(standing_in)}`, or remove the import: it only prints or draws.')
     return replace(LOADING['whole_file'], holds=False, found='; '.join(words), hint=' '.join(hints))
 
-def _load(path, name, args, root, patience, part, tell):
+def _load(path, name, args, root, patience, part, note):
     "A class that can be made, or None; and the findings on that and on the whole file; for its parameters see `judge`."
     loads,whole,failed = LOADING['loads'],[],[]
     if path is None: return MODELS[name],[replace(loads, holds=True, found=f'class {MODELS[name].__name__}')]
@@ -249,7 +249,7 @@ def _load(path, name, args, root, patience, part, tell):
         module,failed,standing_in = _load_file(path, root, patience)
         whole = [_whole_file(failed, standing_in, path)]
         cls,others,word = _pick(module, name, args, root or Path(path).parent, part)
-        tell(cls.__name__, others)
+        note(dict(model=cls.__name__, others=others))
         with _at_most(patience): _make(cls, args)
         return cls,[replace(loads, holds=True, found=f'class {cls.__name__}{word}'), *whole]
     except BaseException as e:
@@ -298,12 +298,11 @@ def judge(
 ):
     "What the process of a submission does. Raises `MemoryError`, and nothing else."
     def seen(o): note(dict(finding=asdict(o)) if isinstance(o, Finding) else dict(at=o))
-    def tell(model, others): note(dict(model=model, others=others))
     if threads: torch.set_num_threads(threads)
     try:
         edition,trained = Edition(**edition),[]
         seen('loads')
-        cls,findings = _load(path, name, args, root, patience, part, tell)
+        cls,findings = _load(path, name, args, root, patience, part, note)
         for o in findings: seen(o)
         if cls: check_model(partial(_make, cls, args), gap, seen, path, edition, logits)
         if path is None and not (run or train): run = pretrained_folder(name)

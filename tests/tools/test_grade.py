@@ -298,7 +298,7 @@ def test_an_error_of_the_check_itself_is_one_row(monkeypatch):
         raise RecursionError('too \x1b[2J deep')
 
     monkeypatch.setattr(grade, 'run_apart', fails)
-    a, b = check_all(find_submissions([f'{FAULTY}:Sound', f'{FAULTY}:NaN']))
+    a, b = check_all(find_submissions([f'{FAULTY}:Sound', f'{FAULTY}:Logits']))
     assert broken(a) == broken(b) == ['loads'] and 'too \\x1b[2J deep' in a.findings[0].found
     assert a.score == '0 of 16'
 
