@@ -112,7 +112,7 @@ def find_submissions(
 
 # %% ../../nbs/tools/grade.ipynb #9ade0013
 def _clean(note):
-    "A note with its text visible and not too long; an empty one if `judge` writes no such note."
+    "A note with its text visible and not too long; of one that `judge` does not write, nothing."
     def text(o): return visible(o[:1000])
     match note:
         case {'finding': {'rule': str(rule), 'holds': (True | False | None) as ok, 'found': str(o), 'hint': str(hint)}}:
@@ -122,10 +122,7 @@ def _clean(note):
             return dict(epoch=n, train=t, valid=v, of=of)
         case {'model': str(model), 'others': [*others]} if all(isinstance(o, str) and o.isidentifier() for o in others):
             return dict(model=text(model), others=others[:50])
-        case {'run': str(run), 'line': str(line)}: return dict(run=text(run), line=text(line))
-        case {'at': str(o)}:    return dict(at=text(o))
-        case {'error': str(o)}: return dict(error=text(o))
-    return {}
+    return {k: text(o) for k,o in note.items() if k in ('at','error','run','line') and isinstance(o, str)}
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0010
 LOADING = {o.rule: o for o in (

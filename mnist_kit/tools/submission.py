@@ -51,7 +51,6 @@ def _hint(e, path):
     name = str(e.name).partition('.')[0]
     return f'{name} is not installed, and not among the files here: `pip install {name}`, or remove the import.'
 
-# %% ../../nbs/tools/submission.ipynb #5b310011
 _SHOWS = """albumentations altair bokeh cv2 google graphviz hiddenlayer imgaug IPython ipywidgets livelossplot
 matplotlib netron plotly prettytable pydot rich seaborn sklearn tabulate tensorboard tensorboardX torch_lr_finder
 torchinfo torchsummary torchsummaryX torchviz tqdm visdom wandb""".split()
