@@ -10,7 +10,7 @@ __all__ = ['EDITIONS', 'EXERCISES', 'Finding', 'all_hold', 'Edition', 'edition_f
 import textwrap, traceback
 from dataclasses import dataclass, replace
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..core import *
 from ..spec import *
@@ -19,6 +19,7 @@ from ..spec import *
 @dataclass(frozen=True)
 class Finding:
     "What one rule found."
+    __pydantic_config__ = ConfigDict(extra='forbid', json_schema_serialization_defaults_required=True)  # of its JSON
     rule:str
     sentence:str
     holds:bool|None    # None: it could not be checked

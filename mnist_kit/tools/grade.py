@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Template
-from pydantic import ConfigDict, TypeAdapter, computed_field
+from pydantic import TypeAdapter, computed_field
 
 from ..core import *
 from ..spec import *
@@ -160,6 +160,7 @@ def _of_process(out, memory, timeout, loads):
 @dataclass
 class Report:
     "What was found about one model."
+    __pydantic_config__ = Finding.__pydantic_config__
     what:str           # see `Submission`
     findings:list[Finding]
     seconds:float = 0.
@@ -378,7 +379,7 @@ def write_csv(reports:list[Report], path:Path):
 @dataclass
 class _ClassReport:
     "The version of the kit that made the report, whose numbers were asked for, and what was found."
-    __pydantic_config__ = ConfigDict(extra='forbid', json_schema_serialization_defaults_required=True)
+    __pydantic_config__ = Finding.__pydantic_config__|dict(title='A class')
     mnist_kit:str
     edition:Edition
     submissions:list[Report]

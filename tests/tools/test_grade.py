@@ -439,11 +439,19 @@ def test_each_broken_rule_is_a_line_for_the_class():
 def test_the_report_is_as_its_schema_says(tmp_path):
     jsonschema = pytest.importorskip('jsonschema')
     write_json([report(shape=None), report(loads=False)], tmp_path / 'o.json')
-    o = json.loads((tmp_path / 'o.json').read_text())
-    jsonschema.validate(o, REPORT_SCHEMA)
-    del o['submissions'][0]['findings'][0]['holds']
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(o, REPORT_SCHEMA)
+    whole = json.loads((tmp_path / 'o.json').read_text())
+    jsonschema.validate(whole, REPORT_SCHEMA)
+    first = whole['submissions'][0]
+    for place in (whole, whole['edition'], first, first['findings'][0]):
+        for key, value in list(place.items()):
+            del place[key]
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(whole, REPORT_SCHEMA)
+            place[key] = value
+        place['more'] = 1
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(whole, REPORT_SCHEMA)
+        del place['more']
 
 
 def test_what_is_unchanged_is_not_checked_again(tmp_path, monkeypatch):
