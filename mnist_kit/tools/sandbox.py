@@ -167,7 +167,8 @@ def _python(call, **kwargs):
                             stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **kwargs)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0043
-_servers,_one_request = {},threading.Lock()
+_servers = {}
+_one_request = threading.Lock()
 
 def _new_server(first):
     "The socket of a server, and what must not be thrown away before it is."
