@@ -192,14 +192,13 @@ def _ask_server(folder, first, fds):
 
 def _copy_of_server(folder, first):
     "The process of a request."
-    printed,ended = os.pipe(),os.pipe()
-    fds = [printed[1],ended[1]]
+    (printed,prints),(ended,ends) = os.pipe(),os.pipe()
     with _one_request:
-        try: pid = _ask_server(folder, first, fds)
-        except (OSError, ValueError): pid = _ask_server(folder, first, fds)  # a new one
+        try: pid = _ask_server(folder, first, [prints,ends])
+        except (OSError, ValueError): pid = _ask_server(folder, first, [prints,ends])  # a new one
         finally:
-            for o in fds: os.close(o)
-    return _Copy(pid, open(printed[0], 'rb'), open(ended[0], 'rb'))
+            for o in (prints, ends): os.close(o)
+    return _Copy(pid, open(printed, 'rb'), open(ended, 'rb'))
 
 def _start(folder, first, env, **request):
     "The process of `run_apart`, with what else `_run_child` needs."
