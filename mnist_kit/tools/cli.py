@@ -156,9 +156,8 @@ def _tables(csv, json, html, lines, edition, again):
     names,beside = [o.name for o in tables],next((o.with_suffix('.checked') for o in tables), None)
     try: before = loads(beside.read_text())
     except (AttributeError, OSError, ValueError): before = dict(files=[], found={})
-    for o in tables:
-        expect_free(o.parent, [o.name] if o.name not in before['files'] else [])
-        o.parent.mkdir(parents=True, exist_ok=True)
+    for o in tables: expect_free(o.parent, [o.name] if o.name not in before['files'] else [])
+    for o in tables: o.parent.mkdir(parents=True, exist_ok=True)
     found = {} if again else before['found']
     def done(reports):
         for path,write in tables.items(): write(reports, path)
