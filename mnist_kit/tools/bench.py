@@ -137,11 +137,12 @@ def _writing(learn, folder):
 
 # %% ../../nbs/tools/bench.ipynb #eca8a15e
 _NEW_PROCESS = '''
-import json, sys, time
-from mnist_kit.tools.sandbox import end_with_parent, own_memory
+import json, re, sys, time
+from mnist_kit.tools.sandbox import end_with_parent
 end_with_parent()
 (began,name,source,device),found = json.loads(sys.argv[1]),{}
-def reached(what): found[what] = time.time()-began, own_memory('VmHWM') if sys.platform=='linux' else None
+def peak(): return int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])/1024  # MiB
+def reached(what): found[what] = time.time()-began, peak() if sys.platform=='linux' else None
 def stop(self): raise CancelFitException
 from fastai.vision.learner import Callback, CancelFitException  # all that the kit needs of fastai
 reached('fastai imported')

@@ -6,9 +6,10 @@
 __all__ = ['mnist_kit_train', 'mnist_kit_study', 'mnist_kit_bench', 'mnist_kit_check', 'mnist_kit_draw']
 
 # %% ../../nbs/tools/cli.ipynb #49b43d1f
-import os, shlex, signal, sys
-from contextlib import contextmanager
+import os, shlex, sys
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict
+from functools import partial
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
@@ -20,41 +21,30 @@ from ..spec import *
 
 # %% ../../nbs/tools/cli.ipynb #c11e0001
 @contextmanager
-def _in_one_line(
-    command:str,       # its name
-    interrupted:str='' # what to say after a Ctrl-C
-):
-    "Inside, errors that a user can do something about end the command with their line."
+def _in_one_line(command, interrupted=''):
+    "Inside, errors that a user can do something about end the command with their line; `interrupted` is said after Ctrl-C."
     try: yield
     except (InputError, TrainingError, OSError) as e: sys.exit(f'{command}: {e}')
     except KeyboardInterrupt:
         print(f'{command}: interrupted{interrupted}', file=sys.stderr)
         sys.exit(130)
 
-# %% ../../nbs/tools/cli.ipynb #l1st0002
-@contextmanager
-def _listener_may_leave():
-    "Inside, what is printed is lost, and nothing else, when nobody reads it any more."
-    class Out:
-        def __getattr__(self, name): return getattr(old, name)
-        def write(self, text):
-            try:
-                old.write(text)
-                old.flush()
-            except (OSError, ValueError): self.write = lambda text: None
-        def flush(self): pass
-    old,sys.stdout = sys.stdout,Out()
-    try: yield
-    finally:
-        if 'write' in vars(sys.stdout): old = open(os.devnull, 'w')  # Python flushes it once more, at the end
-        sys.stdout = old
+class _MayLeave:
+    "A standard output of which, when nobody reads it any more, what is printed is lost, and nothing else."
+    def __init__(self, out): self.out = out
+    def __getattr__(self, name): return getattr(self.out, name)
+    def flush(self): pass
+    def write(self, text):
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except (OSError, ValueError):
+            self.write = lambda text: None
+            with suppress(OSError, ValueError):  # nor does Python's last flush fail
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
-# %% ../../nbs/tools/cli.ipynb #02203802
-def _several(
-    help:str,     # what `--help` says
-    nargs:str='*' # '*': any number, '+': at least one
-):  # an annotation
-    "For an argument of a command that may be given several times, without a dash."
+def _several(help, nargs='*'):
+    "An annotation for an argument without a dash, for which `nargs` values may be given: '*', '+' or '?'."
     try: from fastcore.script import Param
     except ImportError: return Annotated[str, help, dict(opt=False, nargs=nargs)]  # fastcore 2
     return Param(help, str, opt=False, nargs=nargs)
@@ -75,7 +65,7 @@ def mnist_kit_train(
     quiet:bool=False      # show no progress bar and no table
 ):
     "Train one of the three models by the assignment's recipe. MNIST_KIT_DATA may name a folder with MNIST in it."
-    with _in_one_line('mnist_kit_train'), _listener_may_leave():
+    with _in_one_line('mnist_kit_train'), redirect_stdout(_MayLeave(sys.stdout)):
         given = dict(model=model, epochs=epochs, seed=seed, source=source, out=out, holdout=holdout, bs=bs, lr=lr)
         expect(not resume or all(o is None for o in given.values()), f'--resume with '
                f'{", ".join(k for k,v in given.items() if v is not None)}', 'only the folder: the run has the rest')
@@ -138,7 +128,7 @@ def mnist_kit_bench(
 
 # %% ../../nbs/tools/cli.ipynb #c11e0011
 def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **how):
-    "How `train_and_check` is to train; None if it need not. Raises `InputError` for what does not go together."
+    "How `judge` is to train; None if it need not. Raises `InputError` for what does not go together."
     expect(not (train and run), '--train and --run', 'one of them')
     expect(not run or len(subs)==1, f'--run for {len(subs)} models', 'a single model')
     if run:
@@ -156,30 +146,27 @@ def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **h
     return dict(recipe=recipe, source=source, device=device, cwd=os.getcwd(), **how)
 
 # %% ../../nbs/tools/cli.ipynb #c11e0013
-def _tables(files, lines, edition, again):
-    """What to do with the reports so far, after each: write `files` (a CSV, a JSON and an HTML file; each may be None)
-    and print what is new; and what was found the last time."""
+def _tables(csv, json, html, lines, edition, again):
+    """What to do with the reports so far, after each: write the files that are named, and print what is new; and what was
+    found the last time."""
     from mnist_kit.tools.grade import class_line, write_csv, write_html, write_json
-    csv,json,html = [o and Path(o).expanduser() for o in files]
-    outs,told = [o for o in (csv,json,html) if o],set()
-    expect(len({o.absolute() for o in outs})==len(outs), 'one file for two tables', 'a file for each')
-    beside = outs[0].with_suffix('.checked') if outs else None
+    ways = (csv,write_csv),(json,partial(write_json, edition=edition)),(html,partial(write_html, edition=edition))
+    tables,told = {Path(o).expanduser(): write for o,write in ways if o},set()
+    expect(len({o.absolute() for o in tables})==sum(bool(o) for o,_ in ways), 'one file for two tables', 'a file for each')
+    names,beside = [o.name for o in tables],next((o.with_suffix('.checked') for o in tables), None)
     try: before = loads(beside.read_text())
     except (AttributeError, OSError, ValueError): before = dict(files=[], found={})
-    for o in outs: expect_free(o.parent, [o.name] if o.name not in before['files'] else [])
-    for o in outs: o.parent.mkdir(parents=True, exist_ok=True)
+    for o in tables: expect_free(o.parent, [o.name] if o.name not in before['files'] else [])
+    for o in tables: o.parent.mkdir(parents=True, exist_ok=True)
     found = {} if again else before['found']
     def done(reports):
-        if csv: write_csv(reports, csv)
-        if json: write_json(reports, json, edition)
-        if html: write_html(reports, html, edition)
-        if outs: write_atomic(beside, dumps(dict(files=[o.name for o in outs], found=found)).encode())
+        for path,write in tables.items(): write(reports, path)
+        if beside: write_atomic(beside, dumps(dict(files=names, found=found)).encode())
         for r in reports:
             if (lines or len(reports)>1) and r.title not in told: print(class_line(r), flush=True)
             told.add(r.title)
     return done,found
 
-# %% ../../nbs/tools/cli.ipynb #c11e0014
 def _verdict(reports):
     "Print what came out; 0 if all required rules hold for all, else 1."
     from mnist_kit.tools.findings import findings_table
@@ -221,15 +208,14 @@ def mnist_kit_check(
 ):
     "Check models of your own against the assignment's rules. What is checked is run, with your rights."
     sys.stdout.reconfigure(errors='backslashreplace')  # a tick, or a name, that the terminal cannot show
-    for s in set(stop_signals())-{signal.SIGINT}: signal.signal(s, signal.default_int_handler)
-    with _in_one_line('mnist_kit_check', '; the rows that were finished are kept' if csv or json or html else ''):
+    with _in_one_line('mnist_kit_check', '; the rows that were finished are kept'*bool(csv or json or html)), on_stop():
         from mnist_kit.tools.findings import edition_for
         from mnist_kit.tools.grade import check_all, find_submissions
         for k,v in dict(jobs=jobs, timeout=timeout, memory=memory).items():
             expect(v is None or v>0, f'{k}={v!r}', 'a number above 0')
         subs,asked = find_submissions(models, name, args),edition_for(edition, budget, target, epochs)
         how = _training(train, run, subs, recipe, lr, epochs, asked, source, device, seed=seed)
-        done,kept = _tables((csv,json,html), len(subs)>1, asked, again)
+        done,kept = _tables(csv, json, html, len(subs)>1, asked, again)
         sys.exit(_verdict(check_all(subs, min(jobs, len(subs)), done, kept, gap=gap, run=run, train=how, edition=asked,
                                     logits=logits, timeout=timeout, memory=memory or (8192 if train else 2048))))
 

@@ -10,7 +10,7 @@ __all__ = ['EDITIONS', 'EXERCISES', 'Finding', 'all_hold', 'Edition', 'edition_f
 import textwrap, traceback
 from dataclasses import dataclass, replace
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..core import *
 from ..spec import *
@@ -19,6 +19,7 @@ from ..spec import *
 @dataclass(frozen=True)
 class Finding:
     "What one rule found."
+    __pydantic_config__ = ConfigDict(extra='forbid', json_schema_serialization_defaults_required=True)  # of its JSON
     rule:str
     sentence:str
     holds:bool|None    # None: it could not be checked
@@ -32,10 +33,7 @@ class Finding:
         if self.holds is None: return '–'
         return '✓' if self.holds else '✗' if self.required else '○'
 
-# %% ../../nbs/tools/findings.ipynb #5cda5c0e
-def all_hold(
-    findings:list
-)->bool:
+def all_hold(findings)->bool:
     "Do all required rules hold?"
     return all(o.holds for o in findings if o.required)
 
@@ -52,7 +50,6 @@ class Edition:
     @property
     def stretch(self)->int: return max(1, self.epochs*3//4)  # epochs; the assignment hopes for 15 of its 20
 
-# %% ../../nbs/tools/findings.ipynb #ed170003
 EDITIONS = {o.name: o for o in (
     Edition('mnist_kit', PARAM_BUDGET, TARGET_ACC, MODEL3.recipe.epochs, "this kit's assignment"),
     Edition('8k-15', PARAM_BUDGET, TARGET_ACC, MODEL3.reported.epochs, 'what the assignment hopes for with Model 3'),
@@ -98,7 +95,6 @@ _MODEL_RULES = dict(
                      'at least {digit}×{digit} pixels'),
     overfits_one_batch=('It can learn forty images by heart.', 'a loss below 0.5 within 300 steps'))
 
-# %% ../../nbs/tools/findings.ipynb #f1nd0012
 _RUN_RULES = dict(
     target=('After the last epoch, so many of the test images are right.', 'at least {target}'),
     epochs=('It was trained for no more epochs than the assignment allows.', 'at most {epochs}'),
@@ -127,7 +123,6 @@ def expected_findings(
                            required=k not in _NOT_REQUIRED or gap and k=='global_average_pooling')
     return found
 
-# %% ../../nbs/tools/findings.ipynb #f1nd0018
 EXERCISES = {k: Finding(k, sentence, None, 'not checked', 'a right answer') for k,sentence in dict(
     counts='1. The parameters of Model 1 are counted.',
     Baseline='2. Model 1 is written as a class.',
@@ -136,9 +131,7 @@ EXERCISES = {k: Finding(k, sentence, None, 'not checked', 'a right answer') for 
     one_cycle='5. The learning rate follows one cycle.').items()}
 
 # %% ../../nbs/tools/findings.ipynb #a3ru0019
-def findings_table(
-    findings:list
-)->str:
+def findings_table(findings)->str:
     "A line for each rule: ✓ holds, ✗ does not, ○ does not and need not, – not checked; and the hint below."
     rows = []
     for o in findings:
@@ -148,13 +141,10 @@ def findings_table(
     return '\n'.join(rows)
 
 # %% ../../nbs/tools/findings.ipynb #v1s1b001
-def visible(
-    text:str
-)->str:
+def visible(text:str)->str:
     "A text in which all that is no visible character, such as an escape sequence, is spelt out."
     return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
-# %% ../../nbs/tools/findings.ipynb #d106145c
 def describe_error(
     e:BaseException,
     path:str|None=None # of a file whose lines are of interest
@@ -162,7 +152,6 @@ def describe_error(
     "The kind of an exception, the first line of its message, and where in the file it was raised."
     try: first = (str(e).strip().splitlines() or ['no message'])[0][:200]
     except Exception: first = 'a message that cannot be shown'
-    first = visible(first)
     lines = [o.lineno for o in traceback.extract_tb(e.__traceback__) if path and o.filename==str(path)]
     if isinstance(e, SyntaxError) and path and e.filename==str(path): lines = [e.lineno]
-    return f'{type(e).__name__}: {first}' + (f' (line {lines[-1]})' if lines else '')
+    return f'{type(e).__name__}: {visible(first)}' + (f' (line {lines[-1]})' if lines else '')

@@ -10,20 +10,12 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 8, 3, bias=False),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 16, 3, bias=False),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
+            nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
             nn.MaxPool2d(2),
-            nn.Conv2d(16, 16, 3, bias=False),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
             nn.Dropout(0.0),
-            nn.Conv2d(16, 16, 3, bias=False),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
         )
         self.fc = nn.Linear(16, 10)
 
@@ -75,55 +67,31 @@ for epoch in range(20):
 CLEO = """
 
 class Block(nn.Sequential):
-    def __init__(self, ni, nf):
-        super().__init__(nn.Conv2d(ni, nf, 3, bias=False), nn.BatchNorm2d(nf), nn.ReLU())
-
-
+    def __init__(self, ni, nf): super().__init__(nn.Conv2d(ni, nf, 3, bias=False), nn.BatchNorm2d(nf), nn.ReLU())
 class Stem(nn.Module):
     def __init__(self):
         super().__init__()
         self.block = Block(1, 8)
-
-    def forward(self, x):
-        return self.block(x)
-
-
+    def forward(self, x): return self.block(x)
 class Flat(nn.Module):
-    def forward(self, x):
-        return x.flatten(1)
-
-
+    def forward(self, x): return x.flatten(1)
 class Base(nn.Module):
     width = 8
-
     def __init__(self):
         super().__init__()
         self.features = nn.Sequential(
             Stem(), Block(8, 16), nn.MaxPool2d(2), Block(16, self.width), Block(self.width, 16)
         )
         self.fc = nn.Sequential(nn.AdaptiveAvgPool2d(1), Flat(), nn.Linear(16, 10))
-
-    def forward(self, x):
-        raise NotImplementedError
-
-
+    def forward(self, x): raise NotImplementedError
 class Model_1(Base):
     width = 96
-
-    def forward(self, x):
-        return F.log_softmax(self.fc(self.features(x)), dim=1)
-
-
+    def forward(self, x): return F.log_softmax(self.fc(self.features(x)), dim=1)
 class Model_2(Base):
-    def forward(self, x):
-        return F.log_softmax(self.fc(self.features(x)).view(4, 7), dim=1)
-
-
+    def forward(self, x): return F.log_softmax(self.fc(self.features(x)).view(4, 7), dim=1)
 class Model_3(Base):
     width = 16
-
-    def forward(self, x):
-        return F.log_softmax(self.fc(self.features(x)), dim=1)
+    def forward(self, x): return F.log_softmax(self.fc(self.features(x)), dim=1)
 """
 
 FILES = {
@@ -146,15 +114,11 @@ get_ipython().run_line_magic('matplotlib', 'inline')
     'dan/src/parts.py': 'CLASSES = 10\n',
     'dan/src/layers.py': """import torch
 import torch.nn as nn
-
-
 class Scale(nn.Module):
     def __init__(self, nf):
         super().__init__()
         self.by = nn.Parameter(torch.ones(1, nf, 1, 1))
-
-    def forward(self, x):
-        return x * self.by
+    def forward(self, x): return x * self.by
 """,
     'dan/src/model.py': '# ruff: noqa\n'
     + TORCH
@@ -162,7 +126,7 @@ class Scale(nn.Module):
     + changed(
         ('WIDTH', '16'),
         ('CLASSES', '10'),
-        ('            norm(8)', '            nn.BatchNorm2d(8)'),
+        ('norm(8)', 'nn.BatchNorm2d(8)'),
         ('nn.MaxPool2d(2),\n            Scale(WIDTH),', 'nn.MaxPool2d(2),'),
     ),
     # modules that are not installed here, and only print or draw
@@ -200,7 +164,7 @@ while True:
     # several classes, and none that can be made
     'nia/model.py': TORCH
     + '\n\nclass Block(nn.Sequential):\n    def __init__(self, nf):\n        super().__init__(nn.BatchNorm2d(nf), nn.ReLU())\n'
-    + changed(('super(Model, self)', 'super()'), ('Block(8)', 'nn.BatchNorm2d(8),\n            nn.ReLU()')),
+    + changed(('super(Model, self)', 'super()'), ('Block(8)', 'nn.BatchNorm2d(8), nn.ReLU()')),
     # a class without the imports that it needs
     'ola/model.py': '# ruff: noqa\ndrop = 0.0\n' + changed(('nn.Dropout(drop)', 'nn.Dropout(0.0)')),
     # raw scores
