@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from torchvision import datasets, transforms
 
 from ..core import *
+from ..core import from_json
 from ..spec import *
 from ..sources import *
 from ..data import *

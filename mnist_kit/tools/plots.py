@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['plot_kernel', 'plot_fields', 'plot_maps', 'plot_histograms', 'plot_answer', 'plot_features', 'plot_schedule',
-           'plot_seeds', 'plot_variants', 'plot_story', 'plot_claims', 'results_table', 'verdict_table', 'target_table']
+           'plot_seeds', 'plot_variants', 'plot_story', 'plot_claims', 'Table', 'results_table', 'verdict_table',
+           'target_table']
 
 # %% ../../nbs/tools/plots.ipynb #537c3778
 import math
@@ -267,11 +268,11 @@ def plot_claims(study:Study,
                title=f'{len(study.runs)} runs on {source_name(study.source)}')
 
 # %% ../../nbs/tools/plots.ipynb #ev0tab01
-class _Table(pd.DataFrame):
+class Table(pd.DataFrame):
     "A DataFrame of texts that a notebook shows as Markdown."
     _repr_html_ = None  # IPython would prefer it
     @property
-    def _constructor(self): return _Table  # a part of it is one, too
+    def _constructor(self): return Table  # a part of it is one, too
     def _repr_markdown_(self)->str:
         rows = [self.columns, ['---']*len(self.columns), *self.values]
         return '\n'.join(f"| {' | '.join(map(str, o))} |" for o in rows)
@@ -286,7 +287,7 @@ def _plus_minus(values):
 def results_table(study:Study,
     *names:str,      # of `SPECS`; none: all three
     short:bool=False # leave out what is in the models' summaries, and all but the last epoch
-)->_Table:
+)->Table:
     "Model, parameters, what was reported, what this study has, and how many runs that is."
     frame = study.frame()
     def row(s):
@@ -296,14 +297,14 @@ def results_table(study:Study,
         return [model, params, reported, f'**{last}**', last5, best, len(f)]
     header = ['model','parameters','reported: best epoch, 1 run','this kit: last epoch','mean of the last five',
               'best epoch','n']
-    found = _Table([row(SPECS[o]) for o in names or SPECS if study.of(o)], columns=header)
+    found = Table([row(SPECS[o]) for o in names or SPECS if study.of(o)], columns=header)
     return found.drop(columns=['parameters','mean of the last five','best epoch']) if short else found
 
 # %% ../../nbs/tools/plots.ipynb #ev0tab05
 def verdict_table(study:Study,
     *topics:str,      # of claims; none: all of them
     checks:bool=True  # also, what becomes of the verdict after Holm's correction, and by the last five epochs
-)->_Table:
+)->Table:
     "The claims of the assignment with the comparison that tests each, and the verdict."
     rows = []
     for o in verdicts(study, *topics).to_dict('records'):
@@ -311,18 +312,18 @@ def verdict_table(study:Study,
         mean,low,high = (f'{o[k]:+.{digits}f}' for k in ('difference','from','to'))
         others = ['the same' if o[k]==o['verdict'] else o[k] or '–' for k in ('after Holm','last five')]
         rows.append([o['tested as'], f"**{o['verdict']}**", f"{mean} ({low} to {high}) {o['unit']}", o['n'], *others])
-    if not rows: return _Table({'no runs for these claims yet': ['`mnist_kit_study` trains them']})
-    found = _Table(rows, columns=['tested as','verdict','difference (95 % interval)','n','after Holm',
+    if not rows: return Table({'no runs for these claims yet': ['`mnist_kit_study` trains them']})
+    found = Table(rows, columns=['tested as','verdict','difference (95 % interval)','n','after Holm',
                                  'by the last five epochs'])
     return found if checks else found.iloc[:,:4]
 
 # %% ../../nbs/tools/plots.ipynb #ev0tab07
 def target_table(study:Study,
     *names:str # variants
-)->_Table:
+)->Table:
     "How many runs have 99.4 % in the last epoch, and in each of the last three, with the interval of the fraction."
     def met(name, metric):
         o = share_of(study, name, metric)
         return f'{round(o.mean*o.n)} of {o.n}: {o.mean:.0%} ({o.low:.0%} to {o.high:.0%})'
     rows = [[o, variant_for(o).what, *(met(o, k) for k in ('accuracy','low3_accuracy'))] for o in names if study.of(o)]
-    return _Table(rows, columns=['variant','what it is','99.4 % in the last epoch','in each of the last three'])
+    return Table(rows, columns=['variant','what it is','99.4 % in the last epoch','in each of the last three'])

@@ -20,8 +20,10 @@ from ..core import *
 from ..spec import *
 from ..models import MODELS, pretrained_folder
 from .findings import *
+from .findings import describe_error
 from .grade import LOADING, PARTS
 from .rules import *
+from .rules import memory_or
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0003
 class LoadError(Exception):
