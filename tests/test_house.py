@@ -91,7 +91,7 @@ def test_the_spine_does_not_grow():
 
 
 def test_the_library_does_not_grow():
-    assert lines(MODULES) <= 5215  # asked: at most 3300; lower it as the house gets smaller
+    assert lines(MODULES) <= 5214  # asked: at most 3300; lower it as the house gets smaller
 
 
 def public_names(name):

@@ -234,10 +234,9 @@ class Bench:
         "A matplotlib `Figure` of each model's training phase in each way: the medians"
         ways = {k: pd.DataFrame(self.tables[k]['values']).median() for k in SPECS if k in self.tables}
         ax = Figure(figsize=(6.4,3.6), layout='constrained').subplots()
-        if ways:
-            pd.DataFrame(ways).T.plot.bar(ax=ax, rot=0, width=0.8).legend(ncols=6, fontsize=7, loc='upper center',
-                                                                          bbox_to_anchor=(0.5,-0.08))
-        ax.set(ylabel=f's for {self.n_train:,} images', title=f"{self.device['name']}, {source_name(self.source)}")
+        if ways: pd.DataFrame(ways).T.plot.bar(ax=ax, rot=0, width=0.8)
+        ax.set(ylabel=f's for {self.n_train:,} images', title=f"{self.device['name']}, {source_name(self.source)}",
+               ylim=(0,1.3*ax.get_ylim()[1]))  # the legend stands above
         return ax.figure
 
     @classmethod
