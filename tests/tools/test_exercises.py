@@ -133,7 +133,6 @@ def test_the_command_prints_the_points_and_writes_them_into_the_tables(tmp_path,
         return grade.Outcome(noted(args['path'])[0], 'whole', 0, 0, 1.0)
 
     monkeypatch.setattr(grade, 'run_apart', run_apart)
-    monkeypatch.setattr(cli, 'stop_signals', dict)  # they would stay as the command sets them
     path = str(handed_in(tmp_path / 'exercises.ipynb', ['counts', 'augment']))
     with pytest.raises(SystemExit, match='^1$'):
         cli.mnist_kit_check([path], json=str(tmp_path / 'o.json'), csv=str(tmp_path / 'o.csv'))
@@ -149,6 +148,8 @@ def test_the_command_prints_the_points_and_writes_them_into_the_tables(tmp_path,
     assert row['counts'].startswith('✓ Right') and row['Baseline'].startswith('✗')
     grade.check_submission(path, timeout=7)
     assert limits == [(300, 2048), (7, 2048)], 'five minutes where none are named'
+    with pytest.raises(SystemExit, match='^0$'):
+        cli.mnist_kit_check([str(handed_in(tmp_path / 'all.ipynb', CHECKS))])
 
 
 @pytest.mark.slow
