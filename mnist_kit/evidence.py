@@ -11,7 +11,7 @@ __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBa
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil, isfinite, sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -231,8 +231,7 @@ def interval(values # numbers, at least two
     return Interval(mean(values), mean(values)-half, mean(values)+half, n)
 
 # %% ../nbs/07_evidence.ipynb #ev0share2
-def share_of(
-    study:Study,
+def share_of(study:Study,
     name:str,              # variant
     metric:str='accuracy', # a column of `Study.frame`
     least:float=TARGET_ACC # of the metric
@@ -282,8 +281,7 @@ class _Comparison:
         return no_difference if self.beyond['equal']>half else not_resolved
 
 # %% ../nbs/07_evidence.ipynb #ev0cmp02
-def compare(
-    study:Study,
+def compare(study:Study,
     a:str|float,            # variant, or a number
     b:str|float,            # variant, or a number; not both numbers
     metric:str='accuracy',  # a column of `Study.frame`
@@ -322,13 +320,8 @@ _table = pd.read_csv(RECORDS/'claims.csv', comment='#', converters=_sides)
 CLAIMS = tuple(_table.itertuples(index=False, name='Claim'))
 
 # %% ../nbs/07_evidence.ipynb #50bf77a0
-def verdicts(
-    study:Study,
-    *topics:str     # of claims; none: all of them
-)->pd.DataFrame:    # one row for each claim: difference A - B with its 95 % interval, pairs of runs, verdict
-    "What a study says to the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
-    known = dict.fromkeys(o.topic for o in CLAIMS)
-    for o in topics: expect(o in known, f'topic {o!r}', f"one of {', '.join(known)}")
+@lru_cache(maxsize=8)  # Holm's correction takes them all together, each time that one is asked for
+def _verdict_rows(study):
     found,rows = [],[]
     for o in CLAIMS:
         with suppress(InputError): found.append((o, compare(study, o.a, o.b, o.metric, o.form)))
@@ -341,7 +334,15 @@ def verdicts(
                      'from': scale*d.low, 'to': scale*d.high, 'unit': unit, 'n': d.n, 'verdict': c.verdict,
                      'after Holm': c.verdict if holds else unresolved, 'last five': last5,
                      'n needed': _pairs_needed(c) if c.verdict==unresolved else d.n})
-    return pd.DataFrame([o for o in rows if o['topic'] in (topics or known)])
+    return rows
+
+def verdicts(study:Study,
+    *topics:str     # of claims; none: all of them
+)->pd.DataFrame:    # one row for each claim: difference A - B with its 95 % interval, pairs of runs, verdict
+    "What a study says to the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
+    known = dict.fromkeys(o.topic for o in CLAIMS)
+    for o in topics: expect(o in known, f'topic {o!r}', f"one of {', '.join(known)}")
+    return pd.DataFrame([o for o in _verdict_rows(study) if o['topic'] in (topics or known)])
 
 # %% ../nbs/07_evidence.ipynb #79589017
 def reported_curves()->pd.DataFrame:

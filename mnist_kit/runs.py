@@ -380,7 +380,6 @@ def learner_from(
     run,folder = read_run(folder),Path(folder)
     if folder.is_file(): folder = folder.parent
     if run.status!='finished': print(f'This run was not finished: {run.status} {run.message}')
-    dls = dls_for(run.recipe, None, device=device) if source is None else None
-    learn = _learner_of(run, model, dls, source=source, device=device)
+    learn = _learner_of(run, model, dls_for(run.recipe, source, run.holdout, device=device))
     load_weights(learn.model, folder)
     return learn
