@@ -184,7 +184,7 @@ def _field(model)->int: # pixels along a side
         if maps.ndim!=4 or maps.shape[2:].numel()==1 or prod(shape[2:])>1: continue
         maps[...,maps.shape[2]//2,maps.shape[3]//2].sum().backward()
         columns = x.grad.any(dim=(0,1,2)).nonzero()
-        return int(columns.max()-columns.min()+1)
+        return int(columns.max()-columns.min()+1) if len(columns) else 0
     return IMAGE_SIZE
 
 @_exercise
@@ -290,18 +290,18 @@ def _curve_slips(got, pos, a, b, first, last)->list:
 @_exercise
 def check_one_cycle(one_cycle)->str|NotYet: # one line
     "Exercise 5: `one_cycle(pos, lr_max)` gives the learning rate of the one-cycle policy."
-    r,pos,wave = MODEL3.recipe,torch.arange(101)/100,'half a wave of a cosine up, and one down'
+    r,pos = MODEL3.recipe,torch.arange(101)/100
     got,want = _rates(one_cycle, r.lr_max)/r.lr_max,torch.tensor([schedule(r)[0](i/100)/r.lr_max for i in range(101)])
     for way,i,*ends in (('up', slice(0, 30), 0, r.pct_start, 1/r.div, 1),
                         ('down', slice(31, 101), r.pct_start, 1, 1, 1/r.div_final)):
-        _compare(got[i], want[i], f'the way {way} is another curve', wave, '', _curve_slips(got[i], pos[i], *ends))
-    for i,what,part,hint in ((0,   'it starts at',     r.div,       'At pos=0 nothing of the way up is done.'),
-                             (30,  'at pos=0.3 it is', 1,           'There the way up ends and the way down begins.'),
-                             (100, 'it ends at',       r.div_final, 'It is lr_max itself that is divided, not the start, '
-                              "as by PyTorch's final_div_factor.")):
-        _compare(got[i]*part, 1, f'{what} {got[i]:.3g} of lr_max', f'lr_max/{part:,.0f}', hint)
-    _compare(got, want, 'between start, peak and end it is another curve', wave, 'Start, peak and end are right. How far '
-             'has it come, from 0 to 1? From cos(0) to cos(π).')
+        _compare(got[i], want[i], f'the way {way} is another curve', 'half a wave of a cosine', '',
+                 _curve_slips(got[i], pos[i], *ends))
+    hints = {0:   'At the start nothing of the way up is done.',
+             30:  'There the way up ends and the way down begins.',
+             100: "It is lr_max itself that is divided, not the start, as by PyTorch's final_div_factor."}
+    for i in (*hints,*range(101)):
+        _compare(got[i]/want[i], 1, f'at pos={i/100:g} it is {got[i]:.3g} of lr_max', f'{want[i]:.3g}',
+                 hints.get(i, 'Start, peak and end are right. How far has it come, from cos(0) to cos(π)?'))
     other = _rates(one_cycle, 1.)
     _compare(other/got, 1, f'the peak is {other.max():.3g} with lr_max=1', '1', 'Use lr_max for every learning rate.')
     return f'Right: it starts at lr_max/{r.div:g}, peaks at pos={r.pct_start:g} and ends at lr_max/{r.div_final:,.0f}.'
@@ -329,8 +329,7 @@ def judge_notebook(
     "What the process of a notebook that was handed in does."
     if threads: torch.set_num_threads(threads)
     note(dict(at='the notebook'))
-    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
-                  if o['cell_type']=='code']
+    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_bytes())['cells'] if o['cell_type']=='code']
     except (OSError,ValueError,KeyError,TypeError) as e:
         return note(dict(error=f'{path!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb'))
     last = max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))
