@@ -142,7 +142,7 @@ import json, re, sys, time
 from mnist_kit.tools.sandbox import end_with_parent
 end_with_parent()
 (began,name,source,device),found = json.loads(sys.argv[1]),{}
-def peak(): return int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])/1024  # MiB
+def peak(): return int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])/1024  # MiB; `ru_maxrss` would be the parent's
 def reached(what): found[what] = time.time()-began, peak() if sys.platform=='linux' else None
 def stop(self): raise CancelFitException
 from fastai.vision.learner import Callback, CancelFitException  # all that the kit needs of fastai
@@ -250,11 +250,9 @@ class Bench:
         return bench
 
 # %% ../../nbs/tools/bench.ipynb #c0b10001
-def _write(bench, path): write_atomic(Path(path), (json.dumps(asdict(bench), indent=1)+'\n').encode())
-
 def run_bench(
     models:list,         # of 'model1', 'model2' and 'model3'
-    path:Path|None=None, # of the record, whose folder need not be there; None: nothing is written
+    path:Path,           # of the record, whose folder need not be there
     source:str='auto',
     device:str|None=None,
     quick:bool=False,    # a minute, and figures that nobody should quote?
@@ -267,11 +265,12 @@ def run_bench(
     usual = (4,36) if found['type']=='cpu' else (len(images)//128,12)
     bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches or usual[0],
                   rounds or (usual[1]//6 if quick else usual[1]))
-    if path: Path(path).parent.mkdir(parents=True, exist_ok=True)
+    def write(): write_atomic(path, (json.dumps(asdict(bench), indent=1)+'\n').encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
     for title,unit,bases,values in _parts(bench, models, device):
         bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
-        if path: _write(bench, path)
+        write()
         print(f'measured: {title}', flush=True)
     bench.finished = True
-    if path: _write(bench, path)
+    write()
     return bench
