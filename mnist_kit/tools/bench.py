@@ -6,16 +6,11 @@
 __all__ = ['Bench', 'run_bench']
 
 # %% ../../nbs/tools/bench.ipynb #07168a82
-import json, subprocess, sys, tempfile, time
+import subprocess
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-import torch
-import torch.nn.functional as F
-from fastai.basics import Callback, CancelValidException, Learner
+from fastai.basics import *
 from fastai.callback.channelslast import ChannelsLast
 from matplotlib.figure import Figure
 from torchvision import datasets, transforms
@@ -36,7 +31,6 @@ def _by_turns(ways:dict, rounds:int)->pd.DataFrame: # a row for each round, a co
     for f in ways.values(): f()  # PyTorch sets things up
     return pd.DataFrame([{k: f() for k,f in ways.items()} for _ in range(rounds)])
 
-# %% ../../nbs/tools/bench.ipynb #f6485259
 def _now(device):
     "The time, in seconds, once `device` has done all that it was told."
     if device.type!='cpu': torch.accelerator.synchronize(device)

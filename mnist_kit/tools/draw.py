@@ -6,13 +6,10 @@
 __all__ = ['draw_page']
 
 # %% ../../nbs/tools/draw.ipynb #d4a70004
-import json
 from base64 import b64encode
 from importlib.resources import files
-from pathlib import Path
 
-import torch
-from torch import nn
+from fastai.basics import *
 
 from ..core import *
 from ..spec import *

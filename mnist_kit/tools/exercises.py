@@ -7,13 +7,11 @@ __all__ = ['NotYet', 'check_counts', 'check_baseline', 'check_regularised', 'che
            'judge_notebook']
 
 # %% ../../nbs/tools/exercises.ipynb #8edc5d43
-import json, re, traceback
+import traceback
 from functools import wraps
 from math import pi, prod
-from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from fastai.basics import *
 
 from ..core import *
 from ..spec import *
