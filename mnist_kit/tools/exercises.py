@@ -88,7 +88,8 @@ def check_counts(counts:dict)->str|NotYet: # one line
     for stage in MODEL1.stages:
         if 'Conv2d' not in stage.layers: continue
         n,(want,slips) = counts.get(stage.name),_count(stage)
-        _insist(is_whole(n), f'{stage.name}={n!r}', 'a whole number', 'Read its line of the table. 3*4 is welcome, too.')
+        given = f'{stage.name} is blank' if n is None else f'{stage.name}={n!r}'
+        _insist(is_whole(n), given, 'a whole number', 'Read its line of the table.')
         _compare(n, want, f'{stage.name}={n:,}', 'what the layers of this stage learn', 'How many weights has a window, '
                  'how many windows a channel, how many channels come out? Is there BN?', slips)
     total,n = MODEL1.params,counts.get('total')
@@ -124,6 +125,8 @@ def _build(cls)->nn.Module:
     model = _attempt(f'{name}()', cls)
     kits = [o.__name__ for m in model.modules() for o in type(m).__mro__ if o.__module__.startswith('mnist_kit.')]
     _insist(not kits, f"{name} is the kit's own {''.join(kits[:1])}", 'yours', 'Write its __init__ and its forward.')
+    _insist(list(model.parameters()), f'{name} has no layers yet', 'some', 'Write self.… = nn.Conv2d(…) and so on in '
+            '__init__. PyTorch does not look into a plain list.')
     for training in (True,False): _attempt(f'{name}()(images)', model.train(training), seven_segment_digits(4)[0])
     return model
 
@@ -164,8 +167,7 @@ def check_baseline(cls:type)->str|NotYet: # one line
     model,(x,_) = _build(cls),seven_segment_digits(4)
     _check_layers(_chain(model, x, training=True))
     n = count_params(model)
-    _insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}', 'Is another layer made, and not used? Is one in '
-            'a plain list? PyTorch does not look into those.')
+    _insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}', 'Is there another layer, made and not used?')
     check_model(model, seen=_obey)
     kit = Model1()
     with torch.no_grad():  # its parameters, in the order in which they are used
@@ -244,7 +246,8 @@ def _asked(augment, x, *draws)->Tensor:
     given = x.clone()
     out = _attempt('augment(x, degrees, right, down)', augment, given, *(o.clone() for o in draws))
     def form(o): return f'{o.dtype} {tuple(o.shape)}' if isinstance(o, Tensor) else type(o).__name__
-    _insist(form(out)==form(x), f'{form(out)} is returned', form(x), f'Does the function end in a return? {_EACH}')
+    _insist(out is not None, 'nothing is returned', 'images', 'Does the function end in a return?')
+    _insist(form(out)==form(x), f'{form(out)} is returned', form(x), _EACH)
     _insist(torch.equal(given, x), 'x itself is changed', 'that it stays', 'x -= … changes it, x = x - … does not.')
     return out.detach()
 
