@@ -136,7 +136,7 @@ import json, re, sys, time
 from mnist_kit.tools.sandbox import end_with_parent
 end_with_parent()
 (began,name,source,device),found = json.loads(sys.argv[1]),{}
-def peak(): return int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])/1024  # MiB; `ru_maxrss` would be the parent's
+def peak(): return int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1])/1024  # MiB
 def reached(what): found[what] = time.time()-began, peak() if sys.platform=='linux' else None
 def stop(self): raise CancelFitException
 from fastai.vision.learner import Callback, CancelFitException  # all that the kit needs of fastai
