@@ -90,8 +90,8 @@ def check_counts(counts:dict)->str|NotYet: # one line
         n,(want,slips) = counts.get(stage.name),_count(stage)
         given = f'{stage.name} is blank' if n is None else f'{stage.name}={n!r}'
         _insist(is_whole(n), given, 'a whole number', 'Read its line of the table.')
-        _compare(n, want, f'{stage.name}={n:,}', 'what the layers of this stage learn', 'How many weights has a window, '
-                 'how many windows a channel, how many channels come out? Is there BN?', slips)
+        _compare(n, want, f'{stage.name}={n:,}', 'what the layers of this stage learn', 'How many weights has a '
+                 'window, how many windows a channel, how many channels come out? Is there BN?', slips)
     total,n = MODEL1.params,counts.get('total')
     _insist(is_whole(n) and n==total, f'total={n!r}', 'the sum of all the stages', 'Add them up again.')
     return f'Right: {total:,} parameters.'
@@ -176,7 +176,7 @@ def check_baseline(cls:type)->str|NotYet: # one line
 
 # %% ../../nbs/tools/exercises.ipynb #d3ec8af3
 def _field(model)->int: # pixels along a side
-    "How much of the picture one place sees before the layer that makes one place of many; all of it without such a layer."
+    "How much of the picture one place sees before a layer makes one place of many; all of it without such a layer."
     x = seven_segment_digits()[0].requires_grad_()
     for _,(maps,*_),shape in _chain(model, x):
         if maps.ndim!=4 or maps.shape[2:].numel()==1 or prod(shape[2:])>1: continue
@@ -190,10 +190,10 @@ def check_regularised(cls:type)->str|NotYet: # one line
     "Exercise 3: a network with dropout and global average pooling, within the rules: a class, as for exercise 2."
     model,(x,_),half = _build(cls),seven_segment_digits(4),IMAGE_SIZE//2
     check_model(cls, gap=True, seen=_obey)
-    drawn = [args for name,args,_ in operations(model, x, training=True) if name=='bernoulli_']  # on the CPU, by dropout
+    drawn = [args for name,args,_ in operations(model, x, training=True) if name=='bernoulli_']  # by dropout
     ps = sorted({round(1-(*args,0.5)[1], 6) for args in drawn})  # drawn is what stays; PyTorch leaves 0.5 out
-    _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets the part p of all values to zero, at random, while the '
-            'network trains. Is it made, and used in forward?')
+    _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets the part p of all values to zero, at random, while '
+            'the network trains. Is it made, and used in forward?')
     p,field = ', '.join(f'{p:g}' for p in ps),_field(model)
     _insist(ps[-1]<=0.5, f'dropout with p={p}', 'at most 0.5', 'p is the part set to zero.')
     _insist(field>=half, f'{field}×{field} pixels seen by one place before the average', f'at least {half}×{half}',
@@ -210,9 +210,9 @@ _READ = 'The matrix says for each pixel of the result where it is read from, not
 _SIDE = 'The grid of F.affine_grid goes from -1 to 1, and right=1 is the whole side.'
 
 def _augment_slips(x, got, d, r, b)->list:
-    "What the usual slips make of images, degrees, right and down, and their hints; `got` is what comes in from outside."
+    "What the usual slips make of images, degrees, right and down, with hints; `got` is what comes in from outside."
     cos,sin,inside = d.deg2rad().cos(),d.deg2rad().sin(),_moved(torch.ones_like(x), d, r, b)>0.999
-    return [(torch.where(inside, _moved(x, d, r, b), got), 'What comes in from outside is not black: see padding_mode.'),
+    return [(torch.where(inside, _moved(x, d, r, b), got), 'What comes in from outside is not black: padding_mode.'),
             (_moved(x, d),            'Nothing moves: are right and down used?'),
             (_moved(x, 0, r, b),      'Nothing turns: is degrees used?'),
             (_moved(x, d, -r, -b),    f'It moves the other way. {_READ}'),
@@ -230,7 +230,7 @@ def _trials(n)->tuple: # of (degrees, right, down, when, hint if it is no usual 
     degrees,right,down = torch.linspace(-40, 35, n),torch.linspace(0.15, -0.1, n),torch.linspace(-0.12, 0.14, n)
     return ((0, 0, 0,        'at 0 degrees, unmoved', '[[1,0,0],[0,1,0]] changes nothing. Is align_corners the same?'),
             (0, 4*px, 2*px,  'when moved right by 4/28 of the side, and down by 2/28', _SIDE),
-            (90, 0, 0,       'when turned by 90 degrees', 'Look at a picture. The two sines of a rotation differ in sign.'),
+            (90, 0, 0,       'when turned by 90 degrees', 'Look at a picture. The sines of a rotation differ in sign.'),
             (0, 1.5*px, 0,   'when moved by one and a half pixels', 'Between two pixels is their mean: look at mode.'),
             (30, 0, 0,       'when turned by 30 degrees', 'At 90 degrees it is right: is it a rotation at 30?'),
             (0, right, down, 'when each has its own shift', own),

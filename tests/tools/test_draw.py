@@ -66,15 +66,7 @@ def opened(browser, file, **options):
 
 @pytest.fixture
 def page(browser, file):
-    "For what a reader does with it."
     with opened(browser, file, viewport=dict(width=1200, height=900)) as page:
-        yield page
-
-
-@pytest.fixture(scope='module')
-def untouched(browser, file):
-    "For what it computes, which changes nothing in it."
-    with opened(browser, file) as page:
         yield page
 
 
@@ -107,8 +99,8 @@ def draw(page, points):
 # ---------------------------------------------------------------- what it computes
 
 
-@pytest.mark.parametrize('i', range(3), ids=SPECS)
-def test_log_probabilities_explanations_and_framed_pixels_are_those_of_pytorch(untouched, i):
+@pytest.mark.parametrize('i, name', enumerate(SPECS))
+def test_log_probabilities_explanations_and_framed_pixels_are_those_of_pytorch(page, i, name):
     code = """([i, images]) => {
         const model = data.models[i], stages = model.stages.slice(0, -1), blocks = kit.run(model, images[0])
         return {
@@ -123,11 +115,8 @@ def test_log_probabilities_explanations_and_framed_pixels_are_those_of_pytorch(u
             }),
         }
     }"""
-    name = list(SPECS)[i]
-    model, found = (
-        learner_for(name, pretrained=True, device='cpu').model.eval(),
-        js(untouched, code, [i, IMAGES.flatten(1).tolist()]),
-    )
+    found = js(page, code, [i, IMAGES.flatten(1).tolist()])
+    model = learner_for(name, pretrained=True, device='cpu').model.eval()
     out = model((IMAGES[:, None] / 255 - MEAN) / STD)
     assert out.shape == (50, 10) and (torch.tensor(found['out']) - out).abs().max() < 1e-4
     explained = np.array(found['explained'])
@@ -152,9 +141,9 @@ def sketches():
             yield im
 
 
-def test_it_prepares_a_drawing_as_from_drawing_does_and_says_when_it_has_two_parts_or_none(untouched):
+def test_it_prepares_a_drawing_as_from_drawing_does_and_says_when_it_has_two_parts_or_none(page):
     def prepared(image):
-        return js(untouched, 'o => kit.prepare(o, 140, 140)', list(image.convert('RGBA').tobytes()))
+        return js(page, 'o => kit.prepare(o, 140, 140)', list(image.convert('RGBA').tobytes()))
 
     for image in sketches():
         found = np.array([*prepared(image)['pixels'].values()])

@@ -133,7 +133,7 @@ def test_a_class_hands_in_notebooks_and_networks_side_by_side(tmp_path):
     handed_in(tmp_path / 'bob/5_exercises.ipynb', [])
     imports = 'import torch\nimport torch.nn.functional as F\nfrom torch import nn\n'
     (tmp_path / 'ada/student.py').write_text(imports + inspect.getsource(solutions.Regularised))
-    p = subprocess.run(command('mnist_kit_check', tmp_path), capture_output=True, text=True, timeout=900)
+    p = subprocess.run(command('mnist_kit_check', tmp_path, '--jobs=2'), capture_output=True, text=True, timeout=900)
     out = p.stdout + p.stderr
     assert p.returncode == 1 and '✓ ada/5_exercises.ipynb, ' in out and ': 5 of 5 points' in out, out
     assert '✗ bob, ' in out and ': 0 of 5 points; not: counts' in out and '✓ ada/student.py:Regularised, ' in out
