@@ -277,14 +277,11 @@ def _curve_slips(got, pos, a, b, first, last)->list:
     t = (pos-a)/(b-a)
     quarters = first + (last-first)*torch.sin(pi*t/2),last + (first-last)*torch.cos(pi*t/2)
     return [(got[0], 'It stays the same all the way: is pos used?'),
-            (torch.linspace(got[0], got[-1], len(got)), 'That is a straight line, and a cosine is asked for: it leaves '
-             'gently, is fastest in the middle and arrives gently.'),
-            *((wave(o), 'pos is not scaled: the cosine needs how much of this way is done, from 0 to 1.')
-              for o in (pos,pos-a)),
+            (torch.linspace(got[0], got[-1], len(got)), 'That is a straight line. A cosine leaves and arrives gently.'),
+            *((wave(o), 'pos is not scaled: how much of this way is done, from 0 to 1?') for o in (pos,pos-a)),
             (wave(1-t), 'It goes the other way round: what is there at its beginning, and what at its end?'),
             (wave(t/pi), 'The half wave ends at cos(π): is π there?'),
-            *((o, 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).')
-              for o in quarters)]
+            *((o, 'That is a quarter of a wave. Half a wave goes from cos(0) to cos(π).') for o in quarters)]
 
 @_exercise
 def check_one_cycle(one_cycle)->str|NotYet: # one line
