@@ -99,8 +99,8 @@ def check_counts(counts:dict)->str|NotYet: # one line
 # %% ../../nbs/tools/exercises.ipynb #19e90faf
 _NAMES = dict(relu='ReLU', relu_='ReLU', clamp_min='ReLU', addmm='Linear', mm='Linear', bernoulli_='Dropout',
               _log_softmax='LogSoftmax')
-_SILENT = ('empty','empty_like','detach','alias','clone','lift_fresh','view','_unsafe_view','_reshape_alias',
-           'squeeze','unsqueeze','t','add_')  # these compute nothing; `add_` counts the batches of BN
+_SILENT = ('empty','empty_like','new_empty','detach','alias','clone','lift_fresh','view','_unsafe_view',
+           '_reshape_alias','squeeze','unsqueeze','t','add_')  # these compute nothing; `add_` counts the batches of BN
 
 def _chain(model, x, training=False)->list: # (layer in the assignment's notation, input tensors, shape of the output)
     "The layers of `model` in the order in which they are carried out."
