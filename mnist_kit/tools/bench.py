@@ -6,16 +6,11 @@
 __all__ = ['Bench', 'run_bench']
 
 # %% ../../nbs/tools/bench.ipynb #07168a82
-import json, subprocess, sys, tempfile, time
+import subprocess
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-import torch
-import torch.nn.functional as F
-from fastai.basics import Callback, CancelValidException, Learner
+from fastai.basics import *
 from fastai.callback.channelslast import ChannelsLast
 from matplotlib.figure import Figure
 from torchvision import datasets, transforms
@@ -36,7 +31,6 @@ def _by_turns(ways:dict, rounds:int)->pd.DataFrame: # a row for each round, a co
     for f in ways.values(): f()  # PyTorch sets things up
     return pd.DataFrame([{k: f() for k,f in ways.items()} for _ in range(rounds)])
 
-# %% ../../nbs/tools/bench.ipynb #f6485259
 def _now(device):
     "The time, in seconds, once `device` has done all that it was told."
     if device.type!='cpu': torch.accelerator.synchronize(device)
@@ -250,11 +244,9 @@ class Bench:
         return bench
 
 # %% ../../nbs/tools/bench.ipynb #c0b10001
-def _write(bench, path): write_atomic(Path(path), (json.dumps(asdict(bench), indent=1)+'\n').encode())
-
 def run_bench(
     models:list,         # of 'model1', 'model2' and 'model3'
-    path:Path|None=None, # of the record, whose folder need not be there; None: nothing is written
+    path:Path,           # of the record, whose folder need not be there
     source:str='auto',
     device:str|None=None,
     quick:bool=False,    # a minute, and figures that nobody should quote?
@@ -267,11 +259,12 @@ def run_bench(
     usual = (4,36) if found['type']=='cpu' else (len(images)//128,12)
     bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches or usual[0],
                   rounds or (usual[1]//6 if quick else usual[1]))
-    if path: Path(path).parent.mkdir(parents=True, exist_ok=True)
+    def write(): write_atomic(path, (json.dumps(asdict(bench), indent=1)+'\n').encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
     for title,unit,bases,values in _parts(bench, models, device):
         bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
-        if path: _write(bench, path)
+        write()
         print(f'measured: {title}', flush=True)
     bench.finished = True
-    if path: _write(bench, path)
+    write()
     return bench

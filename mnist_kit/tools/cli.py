@@ -35,12 +35,9 @@ class _MayLeave:
     def __getattr__(self, name): return getattr(self.out, name)
     def flush(self): pass
     def write(self, text):
-        try:
-            self.out.write(text)
-            self.out.flush()
+        try: print(text, end='', file=self.out, flush=True)
         except (OSError, ValueError):
-            self.write = lambda text: None
-            with suppress(OSError, ValueError):  # nor does Python's last flush fail
+            with suppress(OSError, ValueError):  # what comes later goes nowhere, and so does Python's last flush
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 def _several(help, nargs='*'):

@@ -6,13 +6,10 @@
 __all__ = ['draw_page']
 
 # %% ../../nbs/tools/draw.ipynb #d4a70004
-import json
 from base64 import b64encode
 from importlib.resources import files
-from pathlib import Path
 
-import torch
-from torch import nn
+from fastai.basics import *
 
 from ..core import *
 from ..spec import *
@@ -73,7 +70,7 @@ def draw_page(
 )->str:                    # HTML
     "The page to draw on, whole. Raises `InputError` if the run cannot be read, or is not of one of the three."
     tests = _test_images()
-    models = [_model(pretrained_folder(o), tests) for o in SPECS]
-    if run is not None: models.append(_model(run, tests, yours=True))
-    data = json.dumps(dict(models=models)).replace('<', '\\u003c')  # so that nothing in it ends the script
+    yours = [] if run is None else [_model(run, tests, yours=True)]  # first: it may not be readable
+    three = [_model(pretrained_folder(o), tests) for o in SPECS]
+    data = json.dumps(dict(models=three+yours)).replace('<', '\\u003c')  # so that nothing in it ends the script
     return (files('mnist_kit')/'tools'/'draw.html').read_text(encoding='utf-8').replace('/*DATA*/', data)

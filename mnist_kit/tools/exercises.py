@@ -7,20 +7,18 @@ __all__ = ['NotYet', 'check_counts', 'check_baseline', 'check_regularised', 'che
            'judge_notebook']
 
 # %% ../../nbs/tools/exercises.ipynb #8edc5d43
-import json, re, traceback
+import traceback
 from functools import wraps
 from math import pi, prod
-from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from fastai.basics import *
 
 from ..core import *
 from ..spec import *
 from ..data import affine_mats, affine_sample
 from ..models import Model1, count_params
 from ..learner import schedule
-from .findings import EXERCISES, describe_error
+from .findings import EXERCISES, Finding, describe_error
 from .rules import check_model, operations, seven_segment_digits
 
 # %% ../../nbs/tools/exercises.ipynb #f3d2622e
@@ -50,12 +48,11 @@ def _compare(got, want, found:str, expected:str, hint:str, slips=()):
 # %% ../../nbs/tools/exercises.ipynb #28a0c9b2
 _EACH = 'Each image has its own number: degrees, right and down are (n,), the matrices (n, 2, 3).'
 _ERRORS = (  # (what Python's message contains, hint)
-    ('o Scalar|Python scalars|ambiguous', f'{_EACH} math.cos and float take one number, torch.cos takes all.'),
-    ('affine matrices|same batch size|batch2', _EACH),
+    ('o Scalar|Python scalars|ambiguous|affine matrices|same batch size|batch2',
+     f'{_EACH} math.cos and float take one number, torch.cos takes all.'),
     ('before Module.__init__', 'Call super().__init__() first, and then make the layers.'),
     ('has no attribute|is not defined', 'Is it spelled alike where it is made and where it is used? Layers need self.'),
     ('channels|multiplied|running_mean', 'Does each layer take as many channels, or values, as the one before gives?'),
-    ('not callable', 'Keep the first line of the cell.'),
     ('', "The message before the colon is Python's own. Mend that line first, and call it yourself in a cell."))
 
 def _attempt(what:str, f, *args):
@@ -71,50 +68,46 @@ def _count(stage:Stage)->tuple: # (the right number, [(wrong number, hint)])
     "The parameters of a stage, and what the usual slips give."
     ni,nf,k = map(int, re.search(r'(\d+)→(\d+), (\d+)x', stage.layers).groups())
     w,norm,places = k*k*ni*nf,2*nf*('BN' in stage.layers),prod(stage.shape[1:])
-    slips = [(w,         'These are the weights of the convolution only. What does batch normalisation learn?'),
-             (w+norm+nf, 'A bias is counted, too. The convolutions here have none.'),
-             (w+nf,      'Is one more for each channel a bias? There is none. Batch normalisation? It learns more.'),
-             (w+2*nf,    'Read the line again: is there a batch normalisation in this stage?'),
-             (w+4*nf,    'The running mean and variance are counted, too. They are kept, but not learned.'),
-             *((n*places, 'The weights are the same at every place of the picture.') for n in (w, w+norm))]
-    for o in (0, nf, 2*nf, 3*nf):  # with nothing, a bias, batch normalisation, both
-        slips += [(ni*nf+o,   'How many pixels does a window see? Each has its own weight.'),
-                  (k*ni*nf+o, 'The window has a height and a width.'),
-                  (k*k*nf+o,  'A channel that comes out is a weighted sum over all that go in.'),
-                  (k*k*ni+o,  'Each channel that comes out has weights of its own.')]
-    return w+norm,slips
+    weights = [(w*places, 'The weights are the same at every place of the picture.'),
+               (ni*nf,    'How many pixels does a window see? Each has its own weight.'),
+               (k*ni*nf,  'The window has a height and a width.'),
+               (k*k*nf,   'A channel that comes out is a weighted sum over all that go in.'),
+               (k*k*ni,   'Each channel that comes out has weights of its own.')]
+    return w+norm,[
+        (w,         'These are the weights of the convolution only. What does batch normalisation learn?'),
+        (w+norm+nf, 'A bias is counted, too. The convolutions here have none.'),
+        (w+nf,      'Is one more for each channel a bias? There is none. Batch normalisation? It learns more.'),
+        (w+2*nf,    'Read the line again: is there a batch normalisation in this stage?'),
+        (w+4*nf,    'The running mean and variance are counted, too. They are kept, but not learned.'),
+        *((n+o*nf, hint) for o in range(4) for n,hint in weights)]  # with nothing, a bias, batch normalisation, both
 
 @_exercise
 def check_counts(counts:dict)->str|NotYet: # one line
     "Exercise 1: the parameters of Model 1, counted by hand, by stage, and their 'total'."
     _insist(isinstance(counts, dict), f'{type(counts).__name__} as counts', 'a dict', 'Keep the form of the cell.')
-    stages = {o.name: o for o in MODEL1.stages if 'Conv2d' in o.layers}
-    others = [k for k,n in counts.items() if k not in (*stages,'total') and n!=0]
-    _insist(not others, f'parameters of {others}', 'only of convolutions', 'Pooling and softmax learn nothing.')
-    for name in (*stages,'total'):
-        n = counts.get(name)
-        _insist(n is not None and n is not ..., f'{name} is blank', 'a whole number', 'Read its line of the table.')
-        _insist(type(n) is int and abs(n)<2**31, f'{name}={n!r}', 'a whole number', 'Such as 12, or a product: 3*4.')
-    for name,stage in stages.items():
-        want,slips = _count(stage)
-        _compare(counts[name], want, f'{name}={counts[name]:,}', 'what the layers of this stage learn', 'How many '
-                 'weights has a window, how many windows a channel, how many channels come out? Is there BN?', slips)
-    total = sum(counts[k] for k in stages)
-    _insist(counts['total']==total, f"total={counts['total']:,}", 'the sum of all the stages', 'Add them up again.')
+    for stage in MODEL1.stages:
+        if 'Conv2d' not in stage.layers: continue
+        n,(want,slips) = counts.get(stage.name),_count(stage)
+        given = f'{stage.name} is blank' if n is None else f'{stage.name}={n!r}'
+        _insist(is_whole(n), given, 'a whole number', 'Read its line of the table.')
+        _compare(n, want, f'{stage.name}={n:,}', 'what the layers of this stage learn', 'How many weights has a '
+                 'window, how many windows a channel, how many channels come out? Is there BN?', slips)
+    total,n = MODEL1.params,counts.get('total')
+    _insist(is_whole(n) and n==total, f'total={n!r}', 'the sum of all the stages', 'Add them up again.')
     return f'Right: {total:,} parameters.'
 
 # %% ../../nbs/tools/exercises.ipynb #19e90faf
-_NAMES = dict(relu='ReLU', relu_='ReLU', clamp_min='ReLU', addmm='Linear', mm='Linear')
-_SILENT = ('empty','empty_like','detach','alias','clone','lift_fresh','view','_unsafe_view','_reshape_alias',
-           'squeeze','unsqueeze','t')  # these compute nothing
+_NAMES = dict(relu='ReLU', relu_='ReLU', clamp_min='ReLU', addmm='Linear', mm='Linear', bernoulli_='Dropout',
+              _log_softmax='LogSoftmax')
+_SILENT = ('empty','empty_like','new_empty','detach','alias','clone','lift_fresh','view','_unsafe_view',
+           '_reshape_alias','squeeze','unsqueeze','t','add_')  # these compute nothing; `add_` counts the batches of BN
 
-def _chain(model, x)->list: # (layer in the assignment's notation, input tensors, shape of the output)
-    "The layers of `model` in the order in which they are carried out, up to the softmax."
+def _chain(model, x, training=False)->list: # (layer in the assignment's notation, input tensors, shape of the output)
+    "The layers of `model` in the order in which they are carried out."
     done = []
-    for name,args,out in operations(model, x):
-        inputs,shape = [o for o in args if isinstance(o, Tensor)],tuple(out.shape)
-        if name in ('_log_softmax','_softmax'): break
+    for name,args,out in operations(model, x, training):
         if name in _SILENT: continue
+        inputs,shape = [o for o in args if isinstance(o, Tensor)],tuple(out.shape)
         name = _NAMES.get(name, name)
         if name=='convolution':
             nf,_,*window = inputs[1].shape
@@ -125,66 +118,55 @@ def _chain(model, x)->list: # (layer in the assignment's notation, input tensors
     return done
 
 def _build(cls)->nn.Module:
+    "A network of a student's own that takes images."
     _insist(isinstance(cls, type) and issubclass(cls, nn.Module), f'{type(cls).__name__} as the network',
             'a class made from nn.Module', 'Keep the first line of the cell, and give its name without parentheses.')
-    name,x = cls.__name__,seven_segment_digits(4)[0]
+    name = cls.__name__
     model = _attempt(f'{name}()', cls)
     kits = [o.__name__ for m in model.modules() for o in type(m).__mro__ if o.__module__.startswith('mnist_kit.')]
     _insist(not kits, f"{name} is the kit's own {''.join(kits[:1])}", 'yours', 'Write its __init__ and its forward.')
     _insist(list(model.parameters()), f'{name} has no layers yet', 'some', 'Write self.… = nn.Conv2d(…) and so on in '
             '__init__. PyTorch does not look into a plain list.')
-    for training in (True,False):
-        out = _attempt(f'{name}()(images)', model.train(training), x.clone())
-        _insist(isinstance(out, Tensor), f'{type(out).__name__} from forward', 'a tensor', 'Does it end in a return?')
+    for training in (True,False): _attempt(f'{name}()(images)', model.train(training), seven_segment_digits(4)[0])
     return model
 
-def _obey(findings:list):
-    "Raise a `NotYet` for the first required rule that does not hold."
-    for o in findings:
-        _insist(o.holds is not False or not o.required, f'{o.sentence.rstrip(".")}? {o.found}', o.expected, o.hint)
+def _obey(finding):
+    "Raise a `NotYet` if a required rule does not hold; `check_model` gives the names of rules, too."
+    if isinstance(finding, Finding) and finding.required and finding.holds is False:
+        _insist(False, f'{finding.sentence.rstrip(".")}? {finding.found}', finding.expected, finding.hint)
 
 # %% ../../nbs/tools/exercises.ipynb #d884dae4
-_LAYER_SLIPS = (  # (how the layer in the table begins, how what was found begins, hint)
-    ('Conv',    'Linear',           'The table has a convolution here, whose window is as large as the picture.'),
-    ('Conv',    r'\S+ \S+ with.*BN', 'Batch normalisation takes away the mean of each channel, and any bias with it.'),
-    ('Conv',    r'\S+ \S+ with',     'Nothing in the number of parameters leaves room for one.'),
-    ('Conv',    'Conv',             'Read 8→4, 1x1 as: 8 channels in, 4 channels out, a window of 1×1.'),
-    ('BN',      'ReLU → BN',        'Both are there, in the other order: values come to around zero before ReLU.'),
-    ('BN',      '(?!BN)',           'Batch normalisation is missing: it follows every convolution but the last.'),
-    ('ReLU',    '',                 'ReLU is missing: without it, two convolutions in a row amount to a single one.'),
-    ('MaxPool', '',                 'Look at the output shape of this stage: what halves rows and columns?'),
-    ('',        '',                 'Is each layer of the table used in forward, and in its place?'))
+_LAYER_SLIPS = (  # (layer in the table, what was found; hint)
+    ('.*, Linear',      'The table has a convolution here, whose window is as large as the picture.'),
+    ('.*, Dropout',     'It comes with the next exercise.'),
+    ('.* with a bias',  'Nothing in the number of parameters leaves room for one: batch normalisation takes it away.'),
+    ('Conv2d.*, Conv',  'Read 8→4, 1x1 as: 8 channels in, 4 channels out, a window of 1×1.'),
+    ('BN, (?!BN)',      'Batch normalisation follows every convolution but the last, and comes before ReLU.'),
+    ('ReLU',            'ReLU is missing: without it, two convolutions in a row amount to a single one.'),
+    ('MaxPool',         'Look at the output shape of this stage: what halves rows and columns?'),
+    ('LogSoftmax',      'The ten numbers go to log_softmax, as they are.'),
+    ('',                'Is each layer of the table used in forward, and in its place?'))
 
 def _check_layers(steps:list):
     "What `_chain` has found, against the table of Model 1. Raises `NotYet`."
-    table = [(stage,o) for stage in MODEL1.stages[:-1] for o in stage.layers.split(' → ')]
-    names = [o[0] for o in steps]
-    for i,(stage,want) in enumerate(table):
-        got,*after = [*names,'nothing more'][i:]
-        hint = next(h for a,b,h in _LAYER_SLIPS if want.startswith(a) and re.match(b, ' → '.join([got,*after[:2]])))
-        _insist(got==want, f'in {stage.name}, {got}' + f' after {names[i-1]}'*(i>0), want, hint)
-        _insist(steps[i][2][1:]==stage.shape, f'{stage.name} gives {steps[i][2][1:]}', f'{stage.shape}', 'Inside the '
+    table = [(stage,o) for stage in MODEL1.stages for o in stage.layers.split(' → ') if o!='Flatten']
+    before = 'the images'
+    for (stage,want),(got,_,shape) in zip(table, [*steps,('nothing more',[],())]):
+        hint = next(hint for slip,hint in _LAYER_SLIPS if re.match(slip, f'{want}, {got}'))
+        _insist(got==want, f'in {stage.name}, {got} after {before}', want, hint)
+        _insist(prod(shape[1:])==prod(stage.shape), f'{stage.name} gives {shape[1:]}', f'{stage.shape}', 'Inside the '
                 'picture, a window of 3×3 has two places fewer along a side: mind padding, stride.')
-    _insist(len(names)==len(table), f'{" → ".join(names[len(table):])} after the classifier', 'nothing more',
-            'The ten numbers go to the softmax as they are.')
+        before = got
 
 # %% ../../nbs/tools/exercises.ipynb #aa9c8c0b
-def _dropouts(model, x)->tuple: # (their probabilities, does it drop anything in training?)
-    "The dropout of a network in training."
-    with torch.random.fork_rng(devices=[]): done = operations(model, x, training=True)
-    used = [1-(*args,0.5)[1] for name,args,_ in done if name=='bernoulli_']  # PyTorch leaves 0.5 out
-    made = [o.p for o in model.modules() if isinstance(o, nn.modules.dropout._DropoutNd)]
-    return sorted({round(o, 6) for o in (*used, *made)}),bool(used)
-
 @_exercise
 def check_baseline(cls:type)->str|NotYet: # one line
     "Exercise 2: Model 1, built from its table: a class of `nn.Module` that needs no arguments."
     model,(x,_) = _build(cls),seven_segment_digits(4)
-    _check_layers(_chain(model, x))
-    ps,n = _dropouts(model, x)[0],count_params(model)
-    _insist(not ps, f'dropout with p={", ".join(map(str, ps))}', 'no dropout', 'It comes with the next exercise.')
+    _check_layers(_chain(model, x, training=True))
+    n = count_params(model)
     _insist(n==MODEL1.params, f'{n:,} parameters', f'{MODEL1.params:,}', 'Is there another layer, made and not used?')
-    _obey(check_model(model)[:4])  # the rules about what it returns
+    check_model(model, seen=_obey)
     kit = Model1()
     with torch.no_grad():  # its parameters, in the order in which they are used
         for a,b in zip(*([o for _,inputs,_ in _chain(m, x) for o in inputs[1:]] for m in (kit,model))): a.copy_(b)
@@ -193,35 +175,29 @@ def check_baseline(cls:type)->str|NotYet: # one line
     return f'Right: {n:,} parameters, layer by layer as in the table.'
 
 # %% ../../nbs/tools/exercises.ipynb #d3ec8af3
-def _last_look(model)->tuple: # (name, pixels along a side)
-    "The layer that makes one place of many, and how much of the picture each place sees before; ('', 28) without one."
-    n,side = 8,IMAGE_SIZE
-    x = torch.randn(n, 1, side, side, generator=torch.Generator().manual_seed(0)).repeat(side+1, 1, 1, 1, 1)
-    for i in range(side): x[i,...,i] *= -1  # one column in negative; the last is as it was
-    for name,(maps,*_),shape in _chain(model, x.flatten(0, 1)):
+def _field(model)->int: # pixels along a side
+    "How much of the picture one place sees before a layer makes one place of many; all of it without such a layer."
+    x = seven_segment_digits()[0].requires_grad_()
+    for _,(maps,*_),shape in _chain(model, x):
         if maps.ndim!=4 or maps.shape[2:].numel()==1 or prod(shape[2:])>1: continue
-        middle = maps[...,maps.shape[2]//2,maps.shape[3]//2].unflatten(0, (-1,n))
-        seen = [i for i in range(side) if not torch.equal(middle[i], middle[-1])]
-        return name,seen[-1]-seen[0]+1 if seen else 0
-    return '',side
+        maps[...,maps.shape[2]//2,maps.shape[3]//2].sum().backward()
+        columns = x.grad.any(dim=(0,1,2)).nonzero()
+        return int(columns.max()-columns.min()+1) if len(columns) else 0
+    return IMAGE_SIZE
 
 @_exercise
 def check_regularised(cls:type)->str|NotYet: # one line
     "Exercise 3: a network with dropout and global average pooling, within the rules: a class, as for exercise 2."
-    model,(x,_),half = _build(cls),seven_segment_digits(20),IMAGE_SIZE//2
-    findings = check_model(cls, gap=True)
-    _obey(findings[:4])  # the rules about what it returns
-    ps,drops = _dropouts(model, x)
-    p = ', '.join(f'{p:g}' for p in ps)
-    _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets values to zero at random while the network trains.')
-    _insist(0<ps[0] and ps[-1]<=0.5, f'dropout with p={p}', 'above 0, at most 0.5', 'p is the part set to zero.')
-    _insist(drops, 'the same numbers twice in training', 'others each time', 'Dropout is made; does forward use it?')
-    name,field = _last_look(model)
-    _insist('Conv' not in name, f'{name} over all places', 'no layer over all the pixels', 'So does the classifier of '
-            'Model 1. Let pooling take the mean of each channel; a layer after it sees one number for each channel.')
+    model,(x,_),half = _build(cls),seven_segment_digits(4),IMAGE_SIZE//2
+    check_model(cls, gap=True, seen=_obey)
+    drawn = [args for name,args,_ in operations(model, x, training=True) if name=='bernoulli_']  # by dropout
+    ps = sorted({round(1-(*args,0.5)[1], 6) for args in drawn})  # drawn is what stays; PyTorch leaves 0.5 out
+    _insist(ps, 'no dropout', 'at least one', 'nn.Dropout(p) sets the part p of all values to zero, at random, while '
+            'the network trains. Is it made, and used in forward?')
+    p,field = ', '.join(f'{p:g}' for p in ps),_field(model)
+    _insist(ps[-1]<=0.5, f'dropout with p={p}', 'at most 0.5', 'p is the part set to zero.')
     _insist(field>=half, f'{field}×{field} pixels seen by one place before the average', f'at least {half}×{half}',
             'The average only counts, so each place must see more: a 3×3 layer adds 2 pixels, after a pooling 4.')
-    _obey(findings)
     return f'Right: {count_params(model):,} parameters, dropout {p}, each place sees {field}×{field} pixels.'
 
 # %% ../../nbs/tools/exercises.ipynb #6ab69124
@@ -229,49 +205,38 @@ def _moved(x, degrees=0, right=0, down=0)->Tensor:
     "The kit's own augmentation."
     return affine_sample(x, affine_mats(x, 0, 0, draw_rotate=degrees, draw_translate=(right,down)))
 
-_READ = 'The matrix says for each pixel of the result where it is read from, not where it goes to.'
-_SIDE = 'The grid of F.affine_grid goes from -1 to 1: how long is its side?'
-_SCALES = (  # (factor of the angle, factor of the shift, hint)
-    (0, 0,    'Nothing happens: are degrees, right and down used?'),
-    (1, 0,    'Nothing moves: are right and down used?'),
-    (0, 1,    'Nothing turns: is degrees used?'),
-    (1, -1,   f'It moves the other way. {_READ}'),
-    (1, 1/2,  f'It moves half as far. {_SIDE}'),
-    (1, -1/2, f'It moves half as far, and the other way. {_SIDE} {_READ}'),
-    (1, 2,    f'It moves twice as far. {_SIDE}'),
-    (1, 1-1/IMAGE_SIZE, 'It moves a little less. With align_corners=True the side ends in the middles of the pixels.'),
-    (1, 1/IMAGE_SIZE,   f'It hardly moves: right=1 is the whole side. {_SIDE}'),
-    (1, 1/2/IMAGE_SIZE, f'It hardly moves: right=1 is the whole side. {_SIDE}'),
-    (1, IMAGE_SIZE,     f'It moves out of the picture: right=1 is the whole side. {_SIDE}'),
-    (-1, 1,   f'It turns the other way. {_READ} And in an image y grows downwards.'),
-    (2, 1,    'It turns twice as far.'),
-    (180/pi, 1, 'It turns by another angle: torch.cos and torch.sin take radians.'))
-
 # %% ../../nbs/tools/exercises.ipynb #ex170019
-def _augment_slips(x, d, r, b)->list:
-    "What the usual slips make of images, degrees, right and down, and their hints."
-    cos,sin = torch.cos(d.deg2rad()),torch.sin(d.deg2rad())
-    return [*((_moved(x, t*d, s*r, s*b), hint) for t,s,hint in _SCALES),
-            (_moved(x, d, b, r), 'right and down are exchanged: the first row is for x, the second for y.'),
-            *((o, 'It is mirrored: in a rotation the two sines differ in sign.') for o in (x.mT, x.mT.flip(2, 3))),
-            (_moved(x, d[0], r[0], b[0]), _EACH), (_moved(x, d[-1], r[-1], b[-1]), _EACH),
-            (_moved(x, d.mean(), r.mean(), b.mean()), _EACH), (_moved(x, d[0], r, b), _EACH),
-            (_moved(x, d, cos*r-sin*b, sin*r+cos*b), f'It is moved first, and then turned, with its shift. {_READ}'),
-            (_moved(_moved(x, d), 0, r, b), 'Sampling twice blurs the images: put both into one matrix.')]
+_READ = 'The matrix says for each pixel of the result where it is read from, not where it goes to.'
+_SIDE = 'The grid of F.affine_grid goes from -1 to 1, and right=1 is the whole side.'
+
+def _augment_slips(x, got, d, r, b)->list:
+    "What the usual slips make of images, degrees, right and down, with hints; `got` is what comes in from outside."
+    cos,sin,inside = d.deg2rad().cos(),d.deg2rad().sin(),_moved(torch.ones_like(x), d, r, b)>0.999
+    return [(torch.where(inside, _moved(x, d, r, b), got), 'What comes in from outside is not black: padding_mode.'),
+            (_moved(x, d),            'Nothing moves: are right and down used?'),
+            (_moved(x, 0, r, b),      'Nothing turns: is degrees used?'),
+            (_moved(x, d, -r, -b),    f'It moves the other way. {_READ}'),
+            (_moved(x, d, r*27/28, b*27/28), 'It moves a little less. With align_corners=True the side ends in the '
+             'middles of the pixels.'),
+            *((_moved(x, d, n*r, n*b), f'It moves {n:.2g} times as far. {_SIDE}') for n in (1/2,-1/2,2,28,1/28,1/56)),
+            (_moved(x, -d, r, b),     f'It turns the other way. {_READ} And in an image y grows downwards.'),
+            (_moved(x, d*180/pi, r, b), 'It turns by another angle: torch.cos and torch.sin take radians.'),
+            (_moved(x, d, b, r),      'right and down are exchanged: the first row is for x, the second for y.'),
+            (_moved(x, d, cos*r-sin*b, sin*r+cos*b), f'It is moved first, and then turned, with its shift. {_READ}')]
 
 def _trials(n)->tuple: # of (degrees, right, down, when, hint if it is no usual slip)
     "What `augment` is asked to do with n images, from nothing at all to both for each."
     px,own = 1/IMAGE_SIZE,f'With one for all it is right. {_EACH}'
     degrees,right,down = torch.linspace(-40, 35, n),torch.linspace(0.15, -0.1, n),torch.linspace(-0.12, 0.14, n)
     return ((0, 0, 0,        'at 0 degrees, unmoved', '[[1,0,0],[0,1,0]] changes nothing. Is align_corners the same?'),
-            (0, 4*px, 0,     'when moved right by 4/28 of the side', _SIDE),
-            (0, 0, 4*px,     'when moved down by 4/28 of the side', _SIDE),
-            (90, 0, 0,       'when turned by 90 degrees', 'Look at a picture. A rotation is one cosine and one sine.'),
+            (0, 4*px, 2*px,  'when moved right by 4/28 of the side, and down by 2/28', _SIDE),
+            (90, 0, 0,       'when turned by 90 degrees', 'Look at a picture. The sines of a rotation differ in sign.'),
             (0, 1.5*px, 0,   'when moved by one and a half pixels', 'Between two pixels is their mean: look at mode.'),
             (30, 0, 0,       'when turned by 30 degrees', 'At 90 degrees it is right: is it a rotation at 30?'),
             (0, right, down, 'when each has its own shift', own),
             (degrees, 0, 0,  'when each has its own angle', own),
-            (degrees, right, down, 'when turned and moved', 'Each is right alone: how do both go into one matrix?'))
+            (degrees, right, down, 'when turned and moved', 'Each is right alone. Put both into one matrix, and sample '
+             'once: sampling twice blurs.'))
 
 # %% ../../nbs/tools/exercises.ipynb #e5722967
 def _asked(augment, x, *draws)->Tensor:
@@ -290,10 +255,8 @@ def check_augment(augment)->str|NotYet: # one line
     x,expected = seven_segment_digits(6)[0]*STD+MEAN,'each turned by its degrees, then moved by right and down'
     for *draws,when,hint in _trials(len(x)):
         draws = [torch.zeros(len(x))+o for o in draws]
-        got,want = _asked(augment, x, *draws),_moved(x, *draws)
-        inside = torch.where(_moved(torch.ones_like(x), *draws)>0.999, want, got)
-        slips = [(inside, 'What comes in from outside is not black: look at padding_mode.'), *_augment_slips(x, *draws)]
-        _compare(got, want, f'other images {when}', expected, hint, slips)
+        got = _asked(augment, x, *draws)
+        _compare(got, _moved(x, *draws), f'other images {when}', expected, hint, _augment_slips(x, got, *draws))
     one = [o[:1] for o in (x,*draws)]
     _compare(_asked(augment, *one), _moved(*one), 'other images in a batch of one', 'the same as in a larger one',
              'squeeze() takes away the first axis as well, if it is 1.')
@@ -308,22 +271,18 @@ def _rates(one_cycle, lr_max:float)->Tensor:
                 'Does each way through the function end in a return?')
     return torch.tensor([_attempt('float(learning rate)', float, o) for o in lrs], dtype=torch.float64)
 
-_QUARTER = 'That is a quarter of a wave, gentle at one end only. Half a wave goes from cos(0) to cos(π).'
-_SCALE = 'pos is not scaled: the cosine needs how much of this way is done, from 0 to 1.'
-
 def _curve_slips(got, pos, a, b, first, last)->list:
     "What the usual slips make of one way of the cycle, from pos=a to pos=b, and their hints."
     def wave(t): return first + (last-first)*(1-torch.cos(pi*t))/2
     t = (pos-a)/(b-a)
+    quarters = first + (last-first)*torch.sin(pi*t/2),last + (first-last)*torch.cos(pi*t/2)
     return [(got[0], 'It stays the same all the way: is pos used?'),
-            (torch.linspace(got[0], got[-1], len(got)), 'That is a straight line, and a cosine is asked for: it leaves '
-             'gently, is fastest in the middle and arrives gently.'),
-            (wave(pos), _SCALE), (wave(pos-a), _SCALE),
+            (torch.linspace(got[0], got[-1], len(got)), 'That is a straight line. A cosine leaves and arrives gently.'),
+            *((wave(o), 'pos is not scaled: how much of this way is done, from 0 to 1?') for o in (pos,pos-a)),
             (wave(1-t), 'It goes the other way round: what is there at its beginning, and what at its end?'),
             (wave(t/pi), 'The half wave ends at cos(π): is π there?'),
-            (first + (last-first)*torch.sin(pi*t/2), _QUARTER), (last + (first-last)*torch.cos(pi*t/2), _QUARTER)]
+            *((o, 'That is a quarter of a wave. Half a wave goes from cos(0) to cos(π).') for o in quarters)]
 
-# %% ../../nbs/tools/exercises.ipynb #29ef8e68
 @_exercise
 def check_one_cycle(one_cycle)->str|NotYet: # one line
     "Exercise 5: `one_cycle(pos, lr_max)` gives the learning rate of the one-cycle policy."
@@ -333,14 +292,12 @@ def check_one_cycle(one_cycle)->str|NotYet: # one line
                         ('down', slice(31, 101), r.pct_start, 1, 1, 1/r.div_final)):
         _compare(got[i], want[i], f'the way {way} is another curve', 'half a wave of a cosine', '',
                  _curve_slips(got[i], pos[i], *ends))
-    pytorch = "PyTorch's final_div_factor divides the rate at the start; here it is lr_max itself that is divided."
-    for i,what,part,hint in ((0,   'it starts at',     r.div,       'At pos=0 nothing of the way up is done.'),
-                             (30,  'at pos=0.3 it is', 1,           'There the way up ends and the way down begins.'),
-                             (100, 'it ends at',       r.div_final, 'It is far below the start, and not quite 0.')):
-        _compare(got[i]*part, 1, f'{what} {got[i]:.3g} of lr_max', f'lr_max/{part:,.0f}', hint,
-                 [(1/r.div, pytorch), (r.div, pytorch)] if i==100 else ())
-    _compare(got, want, 'between start, peak and end it is another curve', 'half a wave of a cosine up, and one down',
-             'Start, peak and end are right. How far has it come, from 0 to 1? From cos(0) to cos(π).')
+    hints = {0:   'At the start nothing of the way up is done.',
+             30:  'There the way up ends and the way down begins.',
+             100: "It is lr_max itself that is divided, not the start, as by PyTorch's final_div_factor."}
+    for i in (*hints,*range(101)):
+        _compare(got[i]/want[i], 1, f'at pos={i/100:g} it is {got[i]:.3g} of lr_max', f'{want[i]:.3g}',
+                 hints.get(i, 'Start, peak and end are right. How far has it come, from cos(0) to cos(π)?'))
     other = _rates(one_cycle, 1.)
     _compare(other/got, 1, f'the peak is {other.max():.3g} with lr_max=1', '1', 'Use lr_max for every learning rate.')
     return f'Right: it starts at lr_max/{r.div:g}, peaks at pos={r.pct_start:g} and ends at lr_max/{r.div_final:,.0f}.'
@@ -368,8 +325,7 @@ def judge_notebook(
     "What the process of a notebook that was handed in does."
     if threads: torch.set_num_threads(threads)
     note(dict(at='the notebook'))
-    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_text(encoding='utf-8'))['cells']
-                  if o['cell_type']=='code']
+    try: cells = [''.join(o['source']) for o in json.loads(Path(path).read_bytes())['cells'] if o['cell_type']=='code']
     except (OSError,ValueError,KeyError,TypeError) as e:
         return note(dict(error=f'{path!r} ({describe_error(e)}): expected a notebook, such as 5_exercises.ipynb'))
     last = max((i for i,o in enumerate(cells, 1) if re.search(r'^check_\w+\(', o, re.M)), default=len(cells))

@@ -6,32 +6,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-counts = dict(
-    conv1=3 * 3 * 1 * 4 + 2 * 4,
-    conv2=3 * 3 * 4 * 4 + 2 * 4,
-    conv3=3 * 3 * 4 * 8 + 2 * 8,
-    transition=1 * 1 * 8 * 4 + 2 * 4,
-    conv4=3 * 3 * 4 * 8 + 2 * 8,
-    conv5=3 * 3 * 8 * 16 + 2 * 16,
-    reduce=1 * 1 * 16 * 10 + 2 * 10,
-    classifier=7 * 7 * 10 * 10,
-    total=7108,
-)
+counts = dict(conv1=44, conv2=152, conv3=304, transition=40, conv4=304, conv5=1184, reduce=180)
+counts |= dict(classifier=4900, total=7108)
 
 
 class Baseline(nn.Module):
     def __init__(self):
         super().__init__()
-
-        def block(ni, nf, ks):
-            return nn.Sequential(nn.Conv2d(ni, nf, ks, bias=False), nn.BatchNorm2d(nf), nn.ReLU())
-
-        self.first = nn.Sequential(block(1, 4, 3), block(4, 4, 3), block(4, 8, 3), nn.MaxPool2d(2))
-        self.second = nn.Sequential(block(8, 4, 1), block(4, 8, 3), block(8, 16, 3), block(16, 10, 1))
-        self.classifier = nn.Conv2d(10, 10, 7, bias=False)
+        layers = []
+        for ni, nf, ks in ((1, 4, 3), (4, 4, 3), (4, 8, 3), (8, 4, 1), (4, 8, 3), (8, 16, 3), (16, 10, 1)):
+            layers += [nn.MaxPool2d(2)] * (ni == 8 and ks == 1)
+            layers += [nn.Conv2d(ni, nf, ks, bias=False), nn.BatchNorm2d(nf), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(10, 10, 7, bias=False))
 
     def forward(self, x):
-        return F.log_softmax(self.classifier(self.second(self.first(x))).flatten(1), dim=1)
+        return F.log_softmax(self.layers(x).flatten(1), dim=1)
 
 
 class Regularised(nn.Module):
@@ -40,14 +29,11 @@ class Regularised(nn.Module):
         layers = []
         for ni, nf, ks in ((1, 8, 3), (8, 16, 3), (16, 8, 1), (8, 16, 3), (16, 16, 3)):
             layers += [nn.Conv2d(ni, nf, ks, bias=False), nn.ReLU(), nn.BatchNorm2d(nf)]
-            if ks == 1:
-                layers += [nn.MaxPool2d(2), nn.Dropout(0.05)]
-        self.layers = nn.Sequential(*layers)
-        self.head = nn.Conv2d(16, 10, 1)
+            layers += [nn.MaxPool2d(2), nn.Dropout(0.05)] * (ks == 1)
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1))
 
     def forward(self, x):
-        pooled = F.adaptive_avg_pool2d(self.layers(x), 1)
-        return F.log_softmax(self.head(pooled).flatten(1), dim=1)
+        return F.log_softmax(self.layers(x).flatten(1), dim=1)
 
 
 def augment(x, degrees, right, down):
