@@ -89,8 +89,8 @@ def from_csv(cls:DigitDataset,
                          f'one, and {n} pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #d4a30001
-def _opened(o):
-    "The picture itself, a PIL image or an array. Raises `InputError` if there is none."
+def _picture(o):
+    "A PIL image of bytes. Raises `InputError` for what is no picture."
     want = 'a PIL image, an image file, or an array or tensor of (h, w) or (h, w, channels)'
     if isinstance(o, dict): o = o.get('composite')  # of Gradio's sketchpad: all its layers in one
     if isinstance(o, (str,Path)):
@@ -99,34 +99,27 @@ def _opened(o):
             o.load()  # `open` reads no further than the header
         except Exception as e:  # PIL has many kinds
             raise InputError(f'image {str(o)!r} cannot be opened ({e}): expected {want}') from e
-    if isinstance(o, Tensor): o = o.detach().cpu().numpy()
-    expect(isinstance(o, (Image.Image,np.ndarray)), f'{type(o).__name__} as an image', want)
-    return o
-
-def _pixels(o):
-    "Its pixels (h, w, channels), from 0 to 1. Raises `InputError` for what are none."
-    if isinstance(o, Image.Image):
-        o = ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
-        if o.mode[0] not in 'IF': o = o.convert('RGBA' if o.mode[-1] in 'Aa' or 'transparency' in o.info else 'RGB')
-        if max(o.size)>=2000 and o.mode[0]=='R': o = o.reduce(max(o.size)//1000)  # and has pixels to spare
-    x = np.asarray(o)
+    expect(isinstance(o, (Image.Image,np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
+    if isinstance(o, Image.Image) and o.mode[0] not in 'IF':
+        return ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
+    x = o.detach().cpu().numpy() if isinstance(o, Tensor) else np.asarray(o)
     if x.ndim==2: x = x[...,None]
     elif x.ndim==3 and x.shape[-1]>4: x = x.transpose(1,2,0)  # channels first, as PyTorch has them
-    expect(x.ndim==3 and 1<=x.shape[-1]<=4 and x.size, f'image of shape {np.shape(o)}', '(h, w) or (h, w, channels)')
-    expect(x.dtype.kind in 'buif', f'image of {x.dtype}', 'numbers')
-    x = x.astype(np.float32)
+    expect(x.ndim==3 and 1<=x.shape[-1]<=4 and x.size and x.dtype.kind in 'buif',
+           f'image of {x.dtype}, shape {np.shape(o)}', 'numbers, (h, w) or (h, w, channels)')
     lo,hi = x.min(),x.max()
     expect(0<=lo and hi<=65535, f'pixels from {lo:.3g} to {hi:.3g}', 'from 0 to 1, to 255 or to 65535, not normalised')
-    return x/next(o for o in (1,255,65535) if hi<=o)
+    x = (x*(255/next(o for o in (1,255,65535) if hi<=o))).round().astype(np.uint8)
+    return Image.fromarray(x[...,0] if x.shape[-1]==1 else x)
 
 # %% ../nbs/03_data.ipynb #d4a30004
-def _ink(x):
-    """How far each pixel of (h, w, channels) is from the paper: (h, w), from 0 to 1, the strongest ink.
+def _ink(picture):
+    """How far each pixel of a PIL image is from the paper: (h, w), from 0 to 1, the strongest ink.
     Raises `InputError` for a blank drawing, and for one without a border."""
-    if x.shape[-1] in (2,4):
-        x,alpha = x[...,:-1],x[...,-1:]
-        pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # how bright it is
-        x = alpha*x + (1-alpha)*(pen<0.5)
+    o = picture.convert('RGBA').reduce(max(1, max(picture.size)//1000))  # a photograph has pixels to spare
+    x,alpha = np.split(np.asarray(o, np.float32)/255, [3], axis=-1)
+    pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # how bright it is
+    x = alpha*x + (1-alpha)*(pen<0.5)
     border = np.concatenate([x[0], x[-1], x[:,0], x[:,-1]])
     paper = np.median(border, axis=0)
     far = lambda x: np.abs(x-paper).max(axis=-1)
@@ -140,19 +133,19 @@ def _ink(x):
     return ink
 
 # %% ../nbs/03_data.ipynb #d4a30007
+def _cropped(ink): return ink[ndimage.find_objects((ink>0).astype(int))[0]]  # to its own rectangle
+
 def _one_digit(ink):
-    "The digit's own rectangle of the ink (h, w), without specks. Raises `InputError` if there are two."
-    side = max(int(np.ptp(o))+1 for o in ink.nonzero())
-    parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(side/20)+1), np.ones((3,3)))
-    share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
+    "The digit's rectangle of the ink (h, w), without specks. Raises `InputError` if there are two."
+    ink = _cropped(ink)
+    parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(max(ink.shape)/20)+1), np.ones((3,3)))
     boxes = ndimage.find_objects(parts)
-    sizes = [[s.stop-s.start for s in o] for o in boxes]
-    tall = [o for o,(h,w) in zip(boxes, sizes) if h>max(sizes)[0]/2 and h>w/2]  # the bar of a 5 is not
+    heights = [rows.stop-rows.start for rows,_ in boxes]
+    tall = [o for o,h in zip(boxes, heights) if h>max(heights)/2]  # the bar of a 5 is not
     apart = [a for a in tall for b in tall if a[1].stop<=b[1].start or a[0].stop<=b[0].start]
     expect(not apart, 'two digits in one drawing', 'a single digit; cut them apart, or close the gap in its strokes')
-    ink = ink*np.isin(parts, 1+np.flatnonzero(share>0.01))
-    ys,xs = ink.nonzero()
-    return ink[ys.min():ys.max()+1, xs.min():xs.max()+1]
+    share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
+    return _cropped(ink*np.isin(parts, 1+np.flatnonzero(share>0.01)))
 
 # %% ../nbs/03_data.ipynb #d4a30010
 def _thickened(ink):
@@ -167,28 +160,25 @@ def _thickened(ink):
 
 def _placed(ink):
     "The digit in 20×20, its centre of mass in the middle of 28×28 bytes."
-    h,w = (max(1, int(n*DIGIT_SIZE/max(ink.shape)+0.5)) for n in ink.shape)
-    small = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((w,h), Image.Resampling.BILINEAR))
-    out = torch.zeros(IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+    o = ImageOps.contain(Image.fromarray(ink.astype(np.float32)), (DIGIT_SIZE,DIGIT_SIZE), Image.Resampling.BILINEAR)
+    small = np.asarray(o)/np.max(o)*255
     # never beyond the edge; in MNIST itself the centre of mass is at pixel 14, to half a pixel
-    y,x = (min(max(int(14.5-c), 0), IMAGE_SIZE-n) for c,n in zip(ndimage.center_of_mass(small), (h,w)))
-    out[y:y+h,x:x+w] = torch.tensor((small/small.max()*255).round())
-    return out
+    at = [int(np.clip(14.5-c, 0, IMAGE_SIZE-n)) for c,n in zip(ndimage.center_of_mass(small), small.shape)]
+    around = [(i, IMAGE_SIZE-n-i) for i,n in zip(at, small.shape)]
+    return torch.tensor(np.pad(small.round().astype(np.uint8), around))
 
 # %% ../nbs/03_data.ipynb #d4a30013
 def from_drawing(
     image  # PIL image, file, array or tensor of any size, in grey or colour; or the dict of Gradio's sketchpad
 )->Tensor: # uint8 (28, 28), bright digit on black
     """What MNIST's makers would have made of a drawing: one digit in 20×20, its centre of mass in the middle of 28×28.
-    28×28 bytes on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what
+    28×28 pixels on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what
     is no picture. Source: LeCun, Cortes and Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/."""
-    o,side = _opened(image),(IMAGE_SIZE,IMAGE_SIZE)
-    if isinstance(o, Image.Image) and o.size==side and o.mode in ('1','L','P','RGB') and 'transparency' not in o.info:
-        o = np.array(o.convert('L'))
-    if isinstance(o, np.ndarray) and o.dtype==np.uint8 and o.shape in (side, (1,*side)):
-        x = torch.tensor(o.copy()).reshape(side)  # a copy: flipped arrays have negative strides
+    o = _picture(image)
+    if o.size==(IMAGE_SIZE,IMAGE_SIZE) and o.mode in ('1','L','P','RGB') and 'transparency' not in o.info:
+        x = torch.tensor(np.array(o.convert('L')))
         if x[[0,-1]].median()<128: return x
-    return _placed(_thickened(_one_digit(_ink(_pixels(o)))))
+    return _placed(_thickened(_one_digit(_ink(o))))
 
 # %% ../nbs/03_data.ipynb #95ca2cfa
 def as_dataset(
@@ -209,8 +199,7 @@ def as_dataset(
 # %% ../nbs/03_data.ipynb #2fc747c4
 class DigitDL(TfmdDL):
     "A `TfmdDL` over a `DigitDataset`: a batch is one index operation. Only `after_batch` transforms apply."
-    def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):
-        # no worker processes, whatever is asked for: they would only copy what is there already
+    def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):  # workers are not used, see `__iter__`
         super().__init__(dataset, bs=bs, num_workers=0, device=device, **kwargs)
         if device is not None: dataset.to(device)
 

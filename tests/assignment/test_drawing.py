@@ -202,7 +202,7 @@ def test_a_bar_that_does_not_touch_its_five_is_not_another_digit():
     [
         (np.full((50, 50), np.nan), 'pixels from nan'),
         (torch.randn(1, 28, 28), 'not normalised'),
-        (np.zeros((2, 28, 28, 28)), 'image of shape (2, 28, 28, 28)'),
+        (np.zeros((2, 28, 28, 28)), 'shape (2, 28, 28, 28)'),
         (np.array([['a']]), 'numbers'),
         ({}, 'NoneType as an image'),
         ('no-such-file.png', 'cannot be opened'),
