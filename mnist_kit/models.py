@@ -195,9 +195,7 @@ def load_weights(
     path = Path(folder)/'model.safetensors'
     content = read_file(path, 2**30, 'the weights of a run')
     try: model.load_state_dict(load(content))
-    except SafetensorError as e:
-        raise InputError(f'{str(path)!r} is damaged ({e}): expected the weights of a run; train again') from e
-    except RuntimeError as e:
+    except (SafetensorError, RuntimeError) as e:
         reason = str(e).splitlines()[-1].strip()
-        raise InputError(f'{str(path)!r} does not fit {type(model).__name__} ({reason}): '
+        raise InputError(f'{str(path)!r} is damaged, or does not fit {type(model).__name__} ({reason}): '
                          'expected weights of the same model') from e
