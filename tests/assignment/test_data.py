@@ -209,14 +209,16 @@ def test_what_a_mirror_gets_wrong_is_said_in_one_line_and_leaves_nothing_behind(
     assert not [o for o in tmp_path.rglob('*') if o.is_file()] and socket.getdefaulttimeout() is None
 
 
-def test_of_two_mirrors_one_will_do_and_two_processes_at_once_do_no_harm(mirrors, tmp_path):
-    mirrors(['bad', 'good'], FAULTS['damaged'])
+@pytest.mark.parametrize('fault', ['not_there', 'a_page', 'cut_short', 'damaged'])
+def test_a_mirror_that_misbehaves_is_left_for_the_next_one(fault, mirrors, tmp_path):
+    mirrors(['bad', 'good'], FAULTS[fault])
     both = [get_context('fork').Process(target=download_mnist, args=(tmp_path,)) for _ in range(2)]
     for o in both:
         o.start()
     for o in both:
         o.join()
-    assert is_tiny(load_mnist()) and sorted(o.name for o in tmp_path.rglob('*') if o.is_file()) == sorted(FILES)
+    assert is_tiny(load_mnist()), 'whole, though two processes fetched it at once'
+    assert sorted(o.name for o in tmp_path.rglob('*') if o.is_file()) == sorted(FILES)
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(mirrors, tmp_path):
