@@ -285,12 +285,6 @@ def test_the_device_is_fastais_default_unless_told_otherwise(dls, monkeypatch):
     assert dls.train_ds.images.device.type == dls.valid_ds.labels.device.type == 'meta'
 
 
-@pytest.mark.parametrize('device', ['gameboy', 'cuda:99', 'meta', 'mps:7', []])
-def test_a_device_that_cannot_be_used_is_refused(device):
-    parts = f'device {str(device)!r}', 'expected one that PyTorch finds'
-    refused(lambda: dls_for(MODEL3.recipe, source='digits', device=device), *parts)
-
-
 def test_validation_batches_are_never_augmented(dls):
     ((x, y),) = list(dls.valid)
     ds = dls.valid_ds
@@ -384,26 +378,3 @@ def test_augmentation_differs_in_every_epoch(dls):
     assert torch.equal(plain.one_batch()[0], plain.one_batch()[0]), 'Models 1 and 2 see the images as they are'
 
 
-# ---------------------------------------------------------------- images of a reader's own
-
-
-def test_a_flipped_array_is_an_image_too_and_items_are_a_list(dls):
-    array = dls.valid_ds.images[0, 0].cpu().numpy()
-    assert torch.equal(dls.test_dl([array[::-1]]).one_batch()[0], dls.test_dl([array]).one_batch()[0].flip(2))
-    for items in ('digit.png', 7):
-        refused(lambda: dls.test_dl(items), 'a list of images')
-
-
-@pytest.mark.parametrize(
-    'images, labels, part',
-    [
-        (torch.zeros(5, 28, 28), torch.zeros(5), 'float32'),
-        (torch.zeros(5, 32, 32, dtype=torch.uint8), torch.zeros(5), '(5, 32, 32)'),
-        (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(4), '5 images, 4 labels'),
-        (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(0), '5 images, 0 labels'),
-        (torch.zeros(5, 3, 28, 28, dtype=torch.uint8), None, '(5, 3, 28, 28)'),
-        (torch.zeros(5, 28, 28, dtype=torch.uint8), torch.arange(8, 13), 'labels from 8 to 12'),
-    ],
-)
-def test_a_dataset_that_does_not_fit_is_refused(images, labels, part):
-    refused(lambda: DigitDataset(images, labels), part)
