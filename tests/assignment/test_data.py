@@ -376,5 +376,3 @@ def test_augmentation_differs_in_every_epoch(dls):
     assert all(not torch.equal(a, b) for a, b in zip(first[0], second[0]))
     plain = dls_for(MODEL1.recipe, source='digits').train.new(shuffle=False)
     assert torch.equal(plain.one_batch()[0], plain.one_batch()[0]), 'Models 1 and 2 see the images as they are'
-
-

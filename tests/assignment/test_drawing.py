@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from scipy.interpolate import make_interp_spline
 
 from conftest import refused
@@ -190,5 +190,3 @@ def test_a_bar_that_does_not_touch_its_five_is_not_another_digit():
     image = sketch(5)
     ImageDraw.Draw(image).rectangle((0, 75, 280, 110), fill='white')  # rubs out what joins them
     assert from_drawing(image).max() == 255
-
-
