@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import json
 import re
 import shutil
 from configparser import ConfigParser
@@ -10,7 +9,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from conftest import ROOT, run_python
+from conftest import ROOT, cells, run_python
 
 NOTEBOOKS = sorted(p.relative_to(ROOT) for p in (ROOT / 'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
 SPINE = [p.stem.split('_', 1)[1] for p in NOTEBOOKS if re.match(r'\d\d_', p.name) and p.stem != '08_all']  # in order
@@ -72,14 +71,10 @@ def test_nothing_is_imported_inside_a_function(name):
 # ---------------------------------------------------------------- how large it may get
 
 
-def code_cells(path):
-    return [''.join(c['source']) for c in json.loads(text_of(path))['cells'] if c['cell_type'] == 'code']
-
-
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
 def test_no_exported_cell_has_more_than_40_lines(path):
-    long = {o.splitlines()[1]: len(o.splitlines()) for o in code_cells(path) if re.match(r'#\|\s*export', o)}
-    assert {k: n for k, n in long.items() if n > 40 + 1} == {}  # and the line that says that it is exported
+    exported = [o for c in cells(path, 'code') if re.match(r'#\|\s*export', o := c['source'])]
+    assert [o for o in exported if len(o.splitlines()) > 40 + 1] == []  # and the line that says that it is exported
 
 
 def lines(names):
@@ -137,12 +132,11 @@ def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
-@pytest.mark.parametrize('module, command', [('doclinks', 'export'), ('clean', 'clean')])
-def test_notebooks_and_package_are_as_nbdev_leaves_them(copy, module, command):
-    if command == 'clean':
-        shutil.rmtree(copy / 'mnist_kit')
-        shutil.copytree(ROOT / 'mnist_kit', copy / 'mnist_kit')
-    p = run_python('-c', f'from nbdev.{module} import nbdev_{command} as f; f.__wrapped__()', cwd=copy)
+def test_notebooks_and_package_are_as_nbdev_leaves_them(copy):
+    code = (
+        'from nbdev.clean import *; from nbdev.doclinks import *; nbdev_export.__wrapped__(); nbdev_clean.__wrapped__()'
+    )
+    p = run_python('-c', code, cwd=copy)
     assert p.returncode == 0, p.stderr
     here, there = content(ROOT), content(copy)
     assert sorted(here) == sorted(there)
@@ -195,7 +189,7 @@ def test_the_readme_lists_every_notebook_and_its_links_to_colab_work():
 
 @pytest.mark.parametrize('path', [*NOTEBOOKS, 'README.md', 'TEACHING.md', 'CONTRIBUTING.md'], ids=str)
 def test_links_between_files_lead_somewhere(path):
-    text = text_of(path) if str(path).endswith('.md') else '\n'.join(markdown_cells(path))
+    text = text_of(path) if str(path).endswith('.md') else '\n'.join(c['source'] for c in cells(path, 'markdown'))
     # a link with a scheme leads elsewhere, except to this repository; index.ipynb is read as README.md, in the root
     folder = ROOT if str(path) == 'nbs/index.ipynb' else (ROOT / path).parent
     for link in re.findall(r'\]\(([^)\s]+)\)', text):
@@ -204,10 +198,6 @@ def test_links_between_files_lead_somewhere(path):
         )
         if not re.match(r'\w+:|#', link):
             assert (folder / link.split('#')[0]).exists(), link
-
-
-def markdown_cells(path):
-    return [''.join(c['source']) for c in json.loads(text_of(path))['cells'] if c['cell_type'] == 'markdown']
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
