@@ -6,10 +6,6 @@
 __all__ = ['DigitDataset', 'from_drawing', 'affine_mats', 'affine_sample', 'RandomAffine', 'device_for', 'dls_of', 'dls_for']
 
 # %% ../nbs/03_data.ipynb #05fdcd83
-import random
-from contextlib import contextmanager
-from itertools import islice
-
 import fastai.vision.learner  # how fastai shows images, and predictions beside them
 from fastai.basics import *
 from PIL import Image, ImageOps
@@ -214,7 +210,8 @@ class DigitDL(TfmdDL):
     def __iter__(self):
         self.randomize()
         self.before_iter()
-        idxs = torch.tensor(list(islice(self.get_idxs(), self.n)), dtype=torch.long, device=self.dataset.images.device)
+        idxs = list(itertools.islice(self.get_idxs(), self.n))  # fastai may give one index for ever
+        idxs = torch.tensor(idxs, dtype=torch.long, device=self.dataset.images.device)
         for batch in idxs.split(self.bs)[:len(self)]: yield self.after_batch(self.dataset[batch])
         self.after_iter()
 

@@ -31,7 +31,6 @@ def conv(
     "A convolution without bias."
     return nn.Conv2d(ni, nf, ks, padding=padding, bias=False)
 
-# %% ../nbs/04_models.ipynb #fd0d3f02
 def conv_bn_relu(ni, nf, ks=3):
     "Convolution, batch normalisation, ReLU: the block of Models 1 and 2."
     return nn.Sequential(conv(ni, nf, ks), nn.BatchNorm2d(nf), nn.ReLU())

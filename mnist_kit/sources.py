@@ -6,8 +6,7 @@
 __all__ = ['data_folder', 'load_mnist', 'load_digits', 'load_source', 'source_name']
 
 # %% ../nbs/02_sources.ipynb #32d682f8
-import gzip, hashlib, io, os, socket, zlib
-from tempfile import TemporaryDirectory
+import gzip, socket, zlib
 
 from fastai.data.all import *
 from scipy import ndimage
@@ -26,7 +25,6 @@ MNIST_SHA256 = {
     't10k-images-idx3-ubyte':  '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
     't10k-labels-idx1-ubyte':  'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'}
 
-# %% ../nbs/02_sources.ipynb #611b3824
 def find_mnist(folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
 )->dict: # the path of each of the four files
     "The four files of MNIST in `folder`. Raises `InputError` if one is missing."
@@ -84,7 +82,7 @@ def download_mnist(
     try:
         raw.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(timeout)
-        with TemporaryDirectory() as d:
+        with tempfile.TemporaryDirectory() as d:
             MNIST(d, download=True)
             contents = {k: _verified(path.read_bytes(), k, 'a mirror') for k,path in find_mnist(d).items()}
         for name,content in contents.items(): write_atomic(raw/name, content)
