@@ -132,12 +132,10 @@ def _described(model):
 # %% ../nbs/04_models.ipynb #471ed8cc
 def _window(layer, size):
     "How many values along a side one output of a layer sees, and the step to the next; `size` is the input's side."
-    if isinstance(layer, (nn.AdaptiveAvgPool2d,nn.AdaptiveMaxPool2d)):
-        out = layer.output_size if isinstance(layer.output_size, int) else layer.output_size[0]
-        return -(-size//out),size//out  # exact where `out` divides `size`
-    if not isinstance(layer, (nn.Conv2d,nn.MaxPool2d,nn.AvgPool2d)): return 1,1  # it treats each place on its own
-    sizes = (layer.kernel_size, layer.stride, getattr(layer, 'dilation', 1))
-    k,s,d = (o if isinstance(o, int) else o[0] for o in sizes)
+    # a layer without these treats each place on its own; only an adaptive pooling has an `output_size`
+    sizes = (getattr(layer, o, 1) for o in ('kernel_size','stride','dilation','output_size'))
+    k,s,d,out = (o if isinstance(o, int) else o[0] for o in sizes)
+    if hasattr(layer, 'output_size'): return -(-size//out),size//out  # exact where `out` divides `size`
     return (k-1)*d+1,s
 
 # %% ../nbs/04_models.ipynb #3e1eaa3a

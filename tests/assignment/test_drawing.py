@@ -148,29 +148,14 @@ def test_a_drawing_is_not_distorted():
     assert abs(height / width - tall / wide) < 0.1
 
 
-def test_colours_and_size_make_no_difference():
-    expected = from_drawing(sketch(3, width=20))
-    for kind in (dict(paper='black', pen='white'), dict(paper=CLEAR, pen='black', mode='RGBA')):
-        assert torch.equal(from_drawing(sketch(3, width=20, **kind)), expected)
-    large = from_drawing(sketch(3, (840, 840), width=60))
-    assert (large.float() - expected.float()).abs().mean() < 3  # of 255: pens are rounded to pixels
-
-
-def test_specks_and_shaded_paper_do_no_harm():
-    clean, dirty = sketch(5), sketch(5)
-    ImageDraw.Draw(dirty).rectangle((270, 5, 273, 8), fill='black')
-    assert torch.equal(from_drawing(dirty), from_drawing(clean))
-    shaded = np.asarray(clean) * np.linspace(0.75, 1, 280)[:, None]  # darker from left to right
-    assert (from_drawing(shaded).float() - from_drawing(clean).float()).abs().mean() < 6
+def test_size_and_shaded_paper_make_little_difference():
+    image = sketch(3, width=20)
+    shaded = np.asarray(image) * np.linspace(0.75, 1, 280)[:, None]  # darker from left to right
+    for other, most in ((sketch(3, (840, 840), width=60), 3), (shaded, 6)):  # of 255: pens are rounded to pixels
+        assert (from_drawing(other).float() - from_drawing(image).float()).abs().mean() < most
 
 
 # ---------------------------------------------------------------- what stays, and what is refused
-
-
-def test_mnists_own_images_stay_as_they_are(learn, mnist):
-    images = mnist[1][0][:50]
-    assert torch.equal(learn.dls.test_dl(list(images)).dataset.images[:, 0], images)
-    assert torch.equal(from_drawing(Image.fromarray(images[0].numpy()).convert('RGB')), images[0])
 
 
 def test_28_by_28_bytes_with_a_bright_border_are_a_drawing_on_paper(learn, mnist):
