@@ -7,6 +7,7 @@ __all__ = ['data_folder', 'load_mnist', 'load_digits', 'load_source', 'source_na
 
 # %% ../nbs/02_sources.ipynb #32d682f8
 import gzip, socket, zlib
+from contextlib import suppress
 
 from fastai.data.all import *
 from scipy import ndimage
@@ -45,16 +46,13 @@ _LARGEST = 16+60_000*IMAGE_SIZE**2  # bytes: the header of the training images, 
 
 def _verified(content, name, of):
     "The content of the file of MNIST that is called `name`, unpacked. Raises `InputError` if it is anything else."
-    todo = 'delete it and fetch it again, or point MNIST_KIT_DATA at an intact copy'
-    try:
+    with suppress(OSError, EOFError, zlib.error):  # what cannot be unpacked is none of the four files
         if content[:2]==b'\x1f\x8b': content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(_LARGEST+1)
-    except (OSError, EOFError, zlib.error) as e:
-        raise InputError(f"{of} cannot be unpacked ({e}): expected MNIST's {name}; {todo}") from e
     found = hashlib.sha256(content).hexdigest()
     other = [k for k,v in MNIST_SHA256.items() if v==found and k!=name]
     expect(not other, f'{of} holds {"".join(other)}', f'{name}; give the files their own names back')
     expect(found==MNIST_SHA256[name], f'{of} ({len(content):,} bytes, SHA-256 {found[:12]}…) is damaged or not MNIST',
-           f'the content with SHA-256 {MNIST_SHA256[name][:12]}…; {todo}')
+           f'SHA-256 {MNIST_SHA256[name][:12]}…; delete it and fetch it again, or point MNIST_KIT_DATA at an intact copy')
     return content
 
 def read_mnist(
