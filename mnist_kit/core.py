@@ -28,6 +28,14 @@ class _KeepsMessage:
 
 class InputError(_KeepsMessage, ValueError):
     "What was given cannot be used. The message says what was given, what was expected and what to do."
+    @classmethod
+    @contextmanager
+    def for_any(cls, given, expected):
+        "Inside, whatever goes wrong becomes such an error: `given` and the reason, and what was `expected`."
+        try: yield
+        except Exception as e:  # the libraries that read files have many kinds
+            reason = ' '.join(str(getattr(e, 'strerror', None) or e).split())[:300]
+            raise cls(f'{given} ({reason}): expected {expected}') from e
 
 class TrainingError(_KeepsMessage, RuntimeError):
     "Training cannot go on. The message says where it was, what was found, what was expected and what to do."
@@ -102,9 +110,7 @@ def read_file(
     "The content of a file. Raises `InputError` if it cannot be read, is no file, or is larger than it can be."
     at = repr(str(path)[:200])
     expect(os.path.isfile(path), f'{at} cannot be read (there is no such file)', what)
-    try:
-        with open(path, 'rb') as f: content = f.read(limit+1)
-    except OSError as e: raise InputError(f'{at} cannot be read ({e.strerror}): expected {what}') from e
+    with InputError.for_any(f'{at} cannot be read', what), open(path, 'rb') as f: content = f.read(limit+1)
     expect(len(content)<=limit, f'{at} has more than {limit:,} bytes', what)
     return content
 

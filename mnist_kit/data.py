@@ -64,10 +64,8 @@ def from_npz(cls:DigitDataset,
     part:str='train'  # its arrays x_train and y_train; or 'test'
 ):
     "The images and labels of a NumPy archive. Raises `InputError` if they are not there."
-    try:
+    with InputError.for_any(repr(str(path)), f'an archive with x_{part}, uint8 (n, 28, 28), and y_{part}'):
         with np.load(path, allow_pickle=False) as o: return cls(o[f'x_{part}'], o[f'y_{part}'], 'npz')
-    except Exception as e:  # NumPy has many kinds
-        raise InputError(f'{str(path)!r} ({e}): expected an archive with x_{part}, uint8 (n, 28, 28), and y_{part}') from e
 
 @patch(cls_method=True)
 def from_csv(cls:DigitDataset,
@@ -75,14 +73,12 @@ def from_csv(cls:DigitDataset,
 ):
     "The images and labels of a CSV file. Raises `InputError` if it is not such."
     n = IMAGE_SIZE**2
-    try:
+    want = f'a line for each image, its label, if there is one, and {n} pixels from 0 to 255'
+    with InputError.for_any(repr(str(path)), want):
         with open(path, encoding='utf-8') as f: header = 0 if any(map(str.isalpha, f.readline())) else None
         values = torch.from_numpy(pd.read_csv(path, header=header, dtype=np.uint8).to_numpy())
         labels = values[:,0] if values.shape[1]==n+1 else None
         return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
-    except Exception as e:  # pandas has many kinds
-        raise InputError(f'{str(path)!r} ({str(e).strip()}): expected a line for each image, its label, if there is '
-                         f'one, and {n} pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #d4a30001
 def _picture(o):
@@ -90,11 +86,9 @@ def _picture(o):
     want = 'a PIL image, an image file, or an array or tensor of (h, w) or (h, w, channels)'
     if isinstance(o, dict): o = o.get('composite')  # of Gradio's sketchpad: all its layers in one
     if isinstance(o, (str,Path)):
-        try:
+        with InputError.for_any(f'image {str(o)!r} cannot be opened', want):
             o = Image.open(o)
             o.load()  # `open` reads no further than the header
-        except Exception as e:  # PIL has many kinds
-            raise InputError(f'image {str(o)!r} cannot be opened ({e}): expected {want}') from e
     expect(isinstance(o, (Image.Image,np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
     if isinstance(o, Image.Image) and o.mode[0] not in 'IF':
         return ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
@@ -269,14 +263,11 @@ def device_for(device:str|torch.device|None=None  # 'cpu', 'cuda', 'cuda:1', 'mp
 )->torch.device:
     "A device that is really there. Raises `InputError` for any other."
     if device is None: return default_device()
-    try:
+    want = f'one that PyTorch finds, such as {str(default_device())!r}'
+    with InputError.for_any(f'device {str(device)!r} cannot be used here', want):
         there = torch.zeros(1, device=device)
         there.cpu()  # so that 'meta', which holds no data, fails too
         return there.device
-    except Exception as e:  # PyTorch has many: RuntimeError, AssertionError, ModuleNotFoundError …
-        reason = str(e).splitlines()[0][:100]
-        raise InputError(f'device {str(device)!r} cannot be used here ({reason}): '
-                         f'expected one that PyTorch finds, such as {str(default_device())!r}') from e
 
 # %% ../nbs/03_data.ipynb #c4dbe1fc
 def dls_of(

@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torchinfo
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
@@ -191,8 +190,5 @@ def load_weights(
     "Read the weights of a run into `model`. Raises `InputError` if they are missing, damaged or of another model."
     path = Path(folder)/'model.safetensors'
     content = read_file(path, 2**30, 'the weights of a run')
-    try: model.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError) as e:
-        reason = str(e).splitlines()[-1].strip()
-        raise InputError(f'{str(path)!r} is damaged, or does not fit {type(model).__name__} ({reason}): '
-                         'expected weights of the same model') from e
+    given = f'{str(path)!r} is damaged, or does not fit {type(model).__name__}'
+    with InputError.for_any(given, 'weights of the same model'): model.load_state_dict(load(content))

@@ -65,11 +65,10 @@ def read_mnist(
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
 
 # %% ../nbs/02_sources.ipynb #6c082648
+_OTHERWISE = 'or point MNIST_KIT_DATA at a folder with the four files, or use source digits'
+
 class DownloadError(InputError):
     "MNIST is not here and cannot be fetched."
-    def __init__(self, given, expected):
-        super().__init__(f'{given}: expected {expected}; or point MNIST_KIT_DATA at a folder with the four files, '
-                         'or use source digits')
 
 def download_mnist(
     folder:str|Path, # `MNIST/raw` is made below it
@@ -77,23 +76,21 @@ def download_mnist(
 ):
     "Fetch MNIST with torchvision, and verify it. Raises `DownloadError` if that fails."
     raw,before = Path(folder)/'MNIST'/'raw',socket.getdefaulttimeout()
+    failed = DownloadError.for_any(f'MNIST cannot be downloaded to {str(folder)!r}', f'a network connection; {_OTHERWISE}')
     try:
-        raw.mkdir(parents=True, exist_ok=True)
-        socket.setdefaulttimeout(timeout)
-        with tempfile.TemporaryDirectory() as d:
+        with failed, tempfile.TemporaryDirectory() as d:
+            raw.mkdir(parents=True, exist_ok=True)
+            socket.setdefaulttimeout(timeout)
             MNIST(d, download=True)
             contents = {k: _verified(path.read_bytes(), k, 'a mirror') for k,path in find_mnist(d).items()}
-        for name,content in contents.items(): write_atomic(raw/name, content)
-    except Exception as e:  # networks and disks have many kinds
-        raise DownloadError(f'MNIST cannot be downloaded to {str(folder)!r} ({e})', 'a network connection') from e
+            for name,content in contents.items(): write_atomic(raw/name, content)
     finally: socket.setdefaulttimeout(before)
 
 # %% ../nbs/02_sources.ipynb #a3c7ff0d
 def data_folder()->Path:
     "fastai's data folder. Raises `DownloadError` if fastai cannot use its own."
-    try: return fastai_path('data')
-    except Exception as e:  # whatever fastai meets in a home that is read-only, or in a config file that is damaged
-        raise DownloadError(f"fastai's data folder cannot be used ({e})", 'a home to write to') from e
+    with DownloadError.for_any("fastai's data folder cannot be used", f'a home to write to; {_OTHERWISE}'):
+        return fastai_path('data')
 
 def load_mnist(download:bool=True  # fetch it if it is not there?
 )->tuple: # ((images, labels), (images, labels)) for training and test, all uint8
