@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as TF
-from fastai.torch_core import TensorImageBW
+from fastai.torch_core import TensorImageBW, default_device
 from scipy import stats
 from torchvision.datasets import MNIST
 from torchvision.transforms import InterpolationMode
@@ -238,9 +238,7 @@ def test_images_stay_on_the_device_as_bytes_and_the_last_small_batch_is_kept(dls
     assert x.shape == (128, 1, 28, 28) and x.dtype == torch.float32 and y.dtype == torch.int64
 
 
-def test_the_device_is_fastais_default_unless_told_otherwise(dls, monkeypatch):
-    from fastai.torch_core import default_device
-
+def test_the_device_is_fastais_default_unless_told_otherwise(dls):
     assert dls.device == default_device()
     dls.to('meta')  # a device without memory, that every machine has
     assert dls.train_ds.images.device.type == dls.valid_ds.labels.device.type == 'meta'
@@ -284,29 +282,19 @@ def test_rotation_comes_first_and_translation_second_as_in_torchvisions_affine(i
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def draws(n=20000):
-    "Angles in degrees and shifts as fractions of the side, recovered from the matrices that `RandomAffine` drew."
+def test_rotation_stays_within_seven_degrees_and_translation_within_ten_percent_and_each_image_has_its_own():
     torch.manual_seed(0)
     tfm = RandomAffine(MODEL3.recipe.max_rotate, MODEL3.recipe.max_translate)
-    tfm(TensorImageBW(torch.zeros(n, 1, 28, 28)), split_idx=0)
+    tfm(TensorImageBW(torch.zeros(20000, 1, 28, 28)), split_idx=0)
     m = tfm.mat.double()  # where in the old image: first the shift undone, then the rotation
     rotation, offset = m[:, :, :2], m[:, :, 2:]
     angles = torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0]).rad2deg()
-    return angles, (-(rotation.mT @ offset) / 2).squeeze(2)
-
-
-def test_rotation_stays_within_seven_degrees_and_translation_within_ten_percent_of_each_side():
-    angles, shifts = draws()
-    for values, limit in ((angles, 7), *((o, 0.1) for o in shifts.T)):
+    drawn = torch.stack([angles, *(-(rotation.mT @ offset) / 2).squeeze(2).T])
+    for values, limit in zip(drawn, (7, 0.1, 0.1)):
         assert values.abs().max() <= limit * (1 + 1e-5)
         assert stats.kstest(values, stats.uniform(-limit, 2 * limit).cdf).pvalue > 0.01
-
-
-def test_each_image_has_a_draw_of_its_own():
-    angles, shifts = draws()
-    values = torch.stack([angles[:-1], angles[1:], *shifts[:-1].T, *shifts[1:].T])
-    assert len(angles.unique()) > 19000
-    assert (values.corrcoef() - torch.eye(6)).abs().max() < 0.03  # 20,000 draws: four standard errors
+    neighbours = torch.cat([drawn[:, 1:], drawn[:, :-1]])
+    assert (neighbours.corrcoef() - torch.eye(6)).abs().max() < 0.03  # 20,000 draws: four standard errors
 
 
 def test_augmentation_differs_in_every_epoch(dls):
