@@ -92,15 +92,14 @@ def _picture(o):
     expect(isinstance(o, (Image.Image,np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
     if isinstance(o, Image.Image) and o.mode[0] not in 'IF':
         return ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
-    x = o.detach().cpu().numpy() if isinstance(o, Tensor) else np.asarray(o)
-    if x.ndim==2: x = x[...,None]
-    elif x.ndim==3 and x.shape[-1]>4: x = x.transpose(1,2,0)  # channels first, as PyTorch has them
-    expect(x.ndim==3 and 1<=x.shape[-1]<=4 and x.size and x.dtype.kind in 'buif',
+    x = np.squeeze(o.detach().cpu().numpy() if isinstance(o, Tensor) else np.asarray(o))
+    if x.ndim==3 and x.shape[-1]>4: x = x.transpose(1,2,0)  # channels first, as PyTorch has them
+    expect(x.ndim>1 and x.shape[2:] in ((),(2,),(3,),(4,)) and x.size and x.dtype.kind in 'buif',
            f'image of {x.dtype}, shape {np.shape(o)}', 'numbers, (h, w) or (h, w, channels)')
     lo,hi = x.min(),x.max()
     expect(0<=lo and hi<=65535, f'pixels from {lo:.3g} to {hi:.3g}', 'from 0 to 1, to 255 or to 65535, not normalised')
     x = (x*(255/next(o for o in (1,255,65535) if hi<=o))).round().astype(np.uint8)
-    return Image.fromarray(x[...,0] if x.shape[-1]==1 else x)
+    return Image.fromarray(x)
 
 # %% ../nbs/03_data.ipynb #d4a30004
 def _ink(picture):
