@@ -6,10 +6,6 @@
 __all__ = ['DigitDataset', 'from_drawing', 'affine_mats', 'affine_sample', 'RandomAffine', 'device_for', 'dls_of', 'dls_for']
 
 # %% ../nbs/03_data.ipynb #05fdcd83
-import random
-from contextlib import contextmanager
-from itertools import islice
-
 import fastai.vision.learner  # how fastai shows images, and predictions beside them
 from fastai.basics import *
 from PIL import Image, ImageOps
@@ -68,10 +64,8 @@ def from_npz(cls:DigitDataset,
     part:str='train'  # its arrays x_train and y_train; or 'test'
 ):
     "The images and labels of a NumPy archive. Raises `InputError` if they are not there."
-    try:
+    with InputError.for_any(repr(str(path)), f'an archive with x_{part}, uint8 (n, 28, 28), and y_{part}'):
         with np.load(path, allow_pickle=False) as o: return cls(o[f'x_{part}'], o[f'y_{part}'], 'npz')
-    except Exception as e:  # NumPy has many kinds
-        raise InputError(f'{str(path)!r} ({e}): expected an archive with x_{part}, uint8 (n, 28, 28), and y_{part}') from e
 
 @patch(cls_method=True)
 def from_csv(cls:DigitDataset,
@@ -79,54 +73,42 @@ def from_csv(cls:DigitDataset,
 ):
     "The images and labels of a CSV file. Raises `InputError` if it is not such."
     n = IMAGE_SIZE**2
-    try:
+    want = f'a line for each image, its label, if there is one, and {n} pixels from 0 to 255'
+    with InputError.for_any(repr(str(path)), want):
         with open(path, encoding='utf-8') as f: header = 0 if any(map(str.isalpha, f.readline())) else None
         values = torch.from_numpy(pd.read_csv(path, header=header, dtype=np.uint8).to_numpy())
         labels = values[:,0] if values.shape[1]==n+1 else None
         return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
-    except Exception as e:  # pandas has many kinds
-        raise InputError(f'{str(path)!r} ({str(e).strip()}): expected a line for each image, its label, if there is '
-                         f'one, and {n} pixels from 0 to 255') from e
 
 # %% ../nbs/03_data.ipynb #d4a30001
-def _opened(o):
-    "The picture itself, a PIL image or an array. Raises `InputError` if there is none."
+def _picture(o):
+    "A PIL image of bytes. Raises `InputError` for what is no picture."
     want = 'a PIL image, an image file, or an array or tensor of (h, w) or (h, w, channels)'
     if isinstance(o, dict): o = o.get('composite')  # of Gradio's sketchpad: all its layers in one
     if isinstance(o, (str,Path)):
-        try:
+        with InputError.for_any(f'image {str(o)!r} cannot be opened', want):
             o = Image.open(o)
             o.load()  # `open` reads no further than the header
-        except Exception as e:  # PIL has many kinds
-            raise InputError(f'image {str(o)!r} cannot be opened ({e}): expected {want}') from e
-    if isinstance(o, Tensor): o = o.detach().cpu().numpy()
-    expect(isinstance(o, (Image.Image,np.ndarray)), f'{type(o).__name__} as an image', want)
-    return o
-
-def _pixels(o):
-    "Its pixels (h, w, channels), from 0 to 1. Raises `InputError` for what are none."
-    if isinstance(o, Image.Image):
-        o = ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
-        if o.mode[0] not in 'IF': o = o.convert('RGBA' if o.mode[-1] in 'Aa' or 'transparency' in o.info else 'RGB')
-        if max(o.size)>=2000 and o.mode[0]=='R': o = o.reduce(max(o.size)//1000)  # and has pixels to spare
-    x = np.asarray(o)
-    if x.ndim==2: x = x[...,None]
-    elif x.ndim==3 and x.shape[-1]>4: x = x.transpose(1,2,0)  # channels first, as PyTorch has them
-    expect(x.ndim==3 and 1<=x.shape[-1]<=4 and x.size, f'image of shape {np.shape(o)}', '(h, w) or (h, w, channels)')
-    expect(x.dtype.kind in 'buif', f'image of {x.dtype}', 'numbers')
-    x = x.astype(np.float32)
+    expect(isinstance(o, (Image.Image,np.ndarray,Tensor)), f'{type(o).__name__} as an image', want)
+    if isinstance(o, Image.Image) and o.mode[0] not in 'IF':
+        return ImageOps.exif_transpose(o)  # a phone's photograph knows which side is up
+    x = np.squeeze(o.detach().cpu().numpy() if isinstance(o, Tensor) else np.asarray(o))
+    if x.ndim==3 and x.shape[-1]>4: x = x.transpose(1,2,0)  # channels first, as PyTorch has them
+    expect(x.ndim>1 and x.shape[2:] in ((),(2,),(3,),(4,)) and x.size and x.dtype.kind in 'buif',
+           f'image of {x.dtype}, shape {np.shape(o)}', 'numbers, (h, w) or (h, w, channels)')
     lo,hi = x.min(),x.max()
     expect(0<=lo and hi<=65535, f'pixels from {lo:.3g} to {hi:.3g}', 'from 0 to 1, to 255 or to 65535, not normalised')
-    return x/next(o for o in (1,255,65535) if hi<=o)
+    x = (x*(255/next(o for o in (1,255,65535) if hi<=o))).round().astype(np.uint8)
+    return Image.fromarray(x)
 
 # %% ../nbs/03_data.ipynb #d4a30004
-def _ink(x):
-    """How far each pixel of (h, w, channels) is from the paper: (h, w), from 0 to 1, the strongest ink.
+def _ink(picture):
+    """How far each pixel of a PIL image is from the paper: (h, w), from 0 to 1, the strongest ink.
     Raises `InputError` for a blank drawing, and for one without a border."""
-    if x.shape[-1] in (2,4):
-        x,alpha = x[...,:-1],x[...,-1:]
-        pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # how bright it is
-        x = alpha*x + (1-alpha)*(pen<0.5)
+    o = picture.convert('RGBA').reduce(max(1, max(picture.size)//1000))  # a photograph has pixels to spare
+    x,alpha = np.split(np.asarray(o, np.float32)/255, [3], axis=-1)
+    pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # how bright it is
+    x = alpha*x + (1-alpha)*(pen<0.5)
     border = np.concatenate([x[0], x[-1], x[:,0], x[:,-1]])
     paper = np.median(border, axis=0)
     far = lambda x: np.abs(x-paper).max(axis=-1)
@@ -140,19 +122,19 @@ def _ink(x):
     return ink
 
 # %% ../nbs/03_data.ipynb #d4a30007
+def _cropped(ink): return ink[ndimage.find_objects((ink>0).astype(int))[0]]  # to its own rectangle
+
 def _one_digit(ink):
-    "The digit's own rectangle of the ink (h, w), without specks. Raises `InputError` if there are two."
-    side = max(int(np.ptp(o))+1 for o in ink.nonzero())
-    parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(side/20)+1), np.ones((3,3)))
-    share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
+    "The digit's rectangle of the ink (h, w), without specks. Raises `InputError` if there are two."
+    ink = _cropped(ink)
+    parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(max(ink.shape)/20)+1), np.ones((3,3)))
     boxes = ndimage.find_objects(parts)
-    sizes = [[s.stop-s.start for s in o] for o in boxes]
-    tall = [o for o,(h,w) in zip(boxes, sizes) if h>max(sizes)[0]/2 and h>w/2]  # the bar of a 5 is not
+    heights = [rows.stop-rows.start for rows,_ in boxes]
+    tall = [o for o,h in zip(boxes, heights) if h>max(heights)/2]  # the bar of a 5 is not
     apart = [a for a in tall for b in tall if a[1].stop<=b[1].start or a[0].stop<=b[0].start]
     expect(not apart, 'two digits in one drawing', 'a single digit; cut them apart, or close the gap in its strokes')
-    ink = ink*np.isin(parts, 1+np.flatnonzero(share>0.01))
-    ys,xs = ink.nonzero()
-    return ink[ys.min():ys.max()+1, xs.min():xs.max()+1]
+    share = ndimage.sum_labels(ink, parts, range(1, n+1))/ink.sum()
+    return _cropped(ink*np.isin(parts, 1+np.flatnonzero(share>0.01)))
 
 # %% ../nbs/03_data.ipynb #d4a30010
 def _thickened(ink):
@@ -167,28 +149,25 @@ def _thickened(ink):
 
 def _placed(ink):
     "The digit in 20×20, its centre of mass in the middle of 28×28 bytes."
-    h,w = (max(1, int(n*DIGIT_SIZE/max(ink.shape)+0.5)) for n in ink.shape)
-    small = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((w,h), Image.Resampling.BILINEAR))
-    out = torch.zeros(IMAGE_SIZE, IMAGE_SIZE, dtype=torch.uint8)
+    o = ImageOps.contain(Image.fromarray(ink.astype(np.float32)), (DIGIT_SIZE,DIGIT_SIZE), Image.Resampling.BILINEAR)
+    small = np.asarray(o)/np.max(o)*255
     # never beyond the edge; in MNIST itself the centre of mass is at pixel 14, to half a pixel
-    y,x = (min(max(int(14.5-c), 0), IMAGE_SIZE-n) for c,n in zip(ndimage.center_of_mass(small), (h,w)))
-    out[y:y+h,x:x+w] = torch.tensor((small/small.max()*255).round())
-    return out
+    at = [int(np.clip(14.5-c, 0, IMAGE_SIZE-n)) for c,n in zip(ndimage.center_of_mass(small), small.shape)]
+    around = [(i, IMAGE_SIZE-n-i) for i,n in zip(at, small.shape)]
+    return torch.tensor(np.pad(small.round().astype(np.uint8), around))
 
 # %% ../nbs/03_data.ipynb #d4a30013
 def from_drawing(
     image  # PIL image, file, array or tensor of any size, in grey or colour; or the dict of Gradio's sketchpad
 )->Tensor: # uint8 (28, 28), bright digit on black
     """What MNIST's makers would have made of a drawing: one digit in 20×20, its centre of mass in the middle of 28×28.
-    28×28 bytes on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what
+    28×28 pixels on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what
     is no picture. Source: LeCun, Cortes and Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/."""
-    o,side = _opened(image),(IMAGE_SIZE,IMAGE_SIZE)
-    if isinstance(o, Image.Image) and o.size==side and o.mode in ('1','L','P','RGB') and 'transparency' not in o.info:
-        o = np.array(o.convert('L'))
-    if isinstance(o, np.ndarray) and o.dtype==np.uint8 and o.shape in (side, (1,*side)):
-        x = torch.tensor(o.copy()).reshape(side)  # a copy: flipped arrays have negative strides
+    o = _picture(image)
+    if o.size==(IMAGE_SIZE,IMAGE_SIZE) and o.mode in ('1','L','P','RGB') and 'transparency' not in o.info:
+        x = torch.tensor(np.array(o.convert('L')))
         if x[[0,-1]].median()<128: return x
-    return _placed(_thickened(_one_digit(_ink(_pixels(o)))))
+    return _placed(_thickened(_one_digit(_ink(o))))
 
 # %% ../nbs/03_data.ipynb #95ca2cfa
 def as_dataset(
@@ -209,8 +188,7 @@ def as_dataset(
 # %% ../nbs/03_data.ipynb #2fc747c4
 class DigitDL(TfmdDL):
     "A `TfmdDL` over a `DigitDataset`: a batch is one index operation. Only `after_batch` transforms apply."
-    def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):
-        # no worker processes, whatever is asked for: they would only copy what is there already
+    def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):  # workers are not used, see `__iter__`
         super().__init__(dataset, bs=bs, num_workers=0, device=device, **kwargs)
         if device is not None: dataset.to(device)
 
@@ -225,7 +203,8 @@ class DigitDL(TfmdDL):
     def __iter__(self):
         self.randomize()
         self.before_iter()
-        idxs = torch.tensor(list(islice(self.get_idxs(), self.n)), dtype=torch.long, device=self.dataset.images.device)
+        idxs = list(itertools.islice(self.get_idxs(), self.n))  # fastai may give one index for ever
+        idxs = torch.tensor(idxs, dtype=torch.long, device=self.dataset.images.device)
         for batch in idxs.split(self.bs)[:len(self)]: yield self.after_batch(self.dataset[batch])
         self.after_iter()
 
@@ -283,14 +262,11 @@ def device_for(device:str|torch.device|None=None  # 'cpu', 'cuda', 'cuda:1', 'mp
 )->torch.device:
     "A device that is really there. Raises `InputError` for any other."
     if device is None: return default_device()
-    try:
+    want = f'one that PyTorch finds, such as {str(default_device())!r}'
+    with InputError.for_any(f'device {str(device)!r} cannot be used here', want):
         there = torch.zeros(1, device=device)
         there.cpu()  # so that 'meta', which holds no data, fails too
         return there.device
-    except Exception as e:  # PyTorch has many: RuntimeError, AssertionError, ModuleNotFoundError …
-        reason = str(e).splitlines()[0][:100]
-        raise InputError(f'device {str(device)!r} cannot be used here ({reason}): '
-                         f'expected one that PyTorch finds, such as {str(default_device())!r}') from e
 
 # %% ../nbs/03_data.ipynb #c4dbe1fc
 def dls_of(

@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torchinfo
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
@@ -31,7 +30,6 @@ def conv(
     "A convolution without bias."
     return nn.Conv2d(ni, nf, ks, padding=padding, bias=False)
 
-# %% ../nbs/04_models.ipynb #fd0d3f02
 def conv_bn_relu(ni, nf, ks=3):
     "Convolution, batch normalisation, ReLU: the block of Models 1 and 2."
     return nn.Sequential(conv(ni, nf, ks), nn.BatchNorm2d(nf), nn.ReLU())
@@ -133,12 +131,10 @@ def _described(model):
 # %% ../nbs/04_models.ipynb #471ed8cc
 def _window(layer, size):
     "How many values along a side one output of a layer sees, and the step to the next; `size` is the input's side."
-    if isinstance(layer, (nn.AdaptiveAvgPool2d,nn.AdaptiveMaxPool2d)):
-        out = layer.output_size if isinstance(layer.output_size, int) else layer.output_size[0]
-        return -(-size//out),size//out  # exact where `out` divides `size`
-    if not isinstance(layer, (nn.Conv2d,nn.MaxPool2d,nn.AvgPool2d)): return 1,1  # it treats each place on its own
-    sizes = (layer.kernel_size, layer.stride, getattr(layer, 'dilation', 1))
-    k,s,d = (o if isinstance(o, int) else o[0] for o in sizes)
+    # a layer without these treats each place on its own; only an adaptive pooling has an `output_size`
+    sizes = (getattr(layer, o, 1) for o in ('kernel_size','stride','dilation','output_size'))
+    k,s,d,out = (o if isinstance(o, int) else o[0] for o in sizes)
+    if hasattr(layer, 'output_size'): return -(-size//out),size//out  # exact where `out` divides `size`
     return (k-1)*d+1,s
 
 # %% ../nbs/04_models.ipynb #3e1eaa3a
@@ -194,10 +190,5 @@ def load_weights(
     "Read the weights of a run into `model`. Raises `InputError` if they are missing, damaged or of another model."
     path = Path(folder)/'model.safetensors'
     content = read_file(path, 2**30, 'the weights of a run')
-    try: model.load_state_dict(load(content))
-    except SafetensorError as e:
-        raise InputError(f'{str(path)!r} is damaged ({e}): expected the weights of a run; train again') from e
-    except RuntimeError as e:
-        reason = str(e).splitlines()[-1].strip()
-        raise InputError(f'{str(path)!r} does not fit {type(model).__name__} ({reason}): '
-                         'expected weights of the same model') from e
+    given = f'{str(path)!r} is damaged, or does not fit {type(model).__name__}'
+    with InputError.for_any(given, 'weights of the same model'): model.load_state_dict(load(content))

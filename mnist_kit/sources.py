@@ -6,11 +6,11 @@
 __all__ = ['data_folder', 'load_mnist', 'load_digits', 'load_source', 'source_name']
 
 # %% ../nbs/02_sources.ipynb #32d682f8
-import gzip, hashlib, io, os, time, zlib
-from http.client import HTTPException
-from urllib.request import urlopen
+import gzip, socket, zlib
+from contextlib import suppress
 
 from fastai.data.all import *
+from scipy import ndimage
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from torchvision.datasets import MNIST
@@ -26,20 +26,16 @@ MNIST_SHA256 = {
     't10k-images-idx3-ubyte':  '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
     't10k-labels-idx1-ubyte':  'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'}
 
-# %% ../nbs/02_sources.ipynb #611b3824
 def find_mnist(folder:str|Path  # where the four files are, raw or gzipped; `MNIST/raw` or `raw` below it will do
 )->dict: # the path of each of the four files
     "The four files of MNIST in `folder`. Raises `InputError` if one is missing."
     folder = as_path(folder)
+    expect(os.path.isdir(folder), f'MNIST folder {str(folder)!r}', 'an existing folder')
     def find(name):
         like = f'{name.replace("-idx", "[-.]idx")}*'
         found = (sorted(folder.glob(sub+o)) for sub in ('','raw/','MNIST/raw/') for o in (like, f'{like}/{like}'))
         return next((o for places in found for o in places if o.is_file()), None)
-    try:
-        expect(folder.is_dir(), f'MNIST folder {str(folder)!r}', 'an existing folder')
-        files = {name: find(name) for name in MNIST_SHA256}
-    except OSError as e:
-        raise InputError(f'MNIST folder {str(folder)!r} ({e.strerror}): expected a folder that can be read') from e
+    files = {name: find(name) for name in MNIST_SHA256}
     missing = [name for name,p in files.items() if p is None]
     expect(not missing, f'MNIST folder {str(folder)!r} without {", ".join(missing)}',
            f'the four files {", ".join(MNIST_SHA256)}, each as it is or with .gz')
@@ -50,17 +46,13 @@ _LARGEST = 16+60_000*IMAGE_SIZE**2  # bytes: the header of the training images, 
 
 def _verified(content, name, of):
     "The content of the file of MNIST that is called `name`, unpacked. Raises `InputError` if it is anything else."
-    todo = 'delete it and fetch it again, or point MNIST_KIT_DATA at an intact copy'
-    try:
+    with suppress(OSError, EOFError, zlib.error):  # what cannot be unpacked is none of the four files
         if content[:2]==b'\x1f\x8b': content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(_LARGEST+1)
-    except (OSError, EOFError, zlib.error) as e:
-        raise InputError(f"{of} cannot be unpacked ({e}): expected MNIST's {name}; {todo}") from e
     found = hashlib.sha256(content).hexdigest()
     other = [k for k,v in MNIST_SHA256.items() if v==found and k!=name]
     expect(not other, f'{of} holds {"".join(other)}', f'{name}; give the files their own names back')
-    size = f'{len(content):,} bytes unpacked' if len(content)<=_LARGEST else f'more than {_LARGEST:,} bytes unpacked'
-    expect(found==MNIST_SHA256[name], f'{of} ({size}, SHA-256 {found[:12]}…) is damaged or not MNIST',
-           f'the content with SHA-256 {MNIST_SHA256[name][:12]}…; {todo}')
+    expect(found==MNIST_SHA256[name], f'{of} ({len(content):,} bytes, SHA-256 {found[:12]}…) is damaged or not MNIST',
+           f'SHA-256 {MNIST_SHA256[name][:12]}…; delete it and fetch it again, or point MNIST_KIT_DATA at an intact copy')
     return content
 
 def read_mnist(
@@ -73,49 +65,32 @@ def read_mnist(
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
 
 # %% ../nbs/02_sources.ipynb #6c082648
+_OTHERWISE = 'or point MNIST_KIT_DATA at a folder with the four files, or use source digits'
+
 class DownloadError(InputError):
     "MNIST is not here and cannot be fetched."
 
-def _fetch(url, timeout, limit):
-    "What a web server answers, at most the size of MNIST's largest file. Raises `OSError` or `HTTPException`."
-    content,end = bytearray(),time.monotonic()+limit
-    with urlopen(url, timeout=timeout) as answer:
-        while part := answer.read1(2**16):
-            content += part
-            if len(content)>_LARGEST: raise OSError(f'{url} sends more than {_LARGEST:,} bytes')
-            if time.monotonic()>end: raise OSError(f'{url} takes more than {limit:g} s')
-    return bytes(content)
-
 def download_mnist(
-    folder:str|Path,  # `MNIST/raw` is made below it
-    timeout:float=10, # seconds without a byte before giving up
-    limit:float=300   # seconds for a file
+    folder:str|Path, # `MNIST/raw` is made below it
+    timeout:float=10 # seconds without a byte before giving up
 ):
-    "Fetch MNIST from torchvision's mirrors, each in turn, and verify it. Raises `DownloadError` if that fails."
-    folder = Path(folder)
-    def one(name):
-        failed = 'no mirror'
-        for mirror in MNIST.mirrors:
-            try: return _verified(_fetch(f'{mirror}{name}.gz', timeout, limit), name, mirror)
-            except (OSError, HTTPException, ValueError) as e: failed = (str(e).strip() or type(e).__name__).splitlines()[-1]
-        raise OSError(failed)
+    "Fetch MNIST with torchvision, and verify it. Raises `DownloadError` if that fails."
+    raw,before = Path(folder)/'MNIST'/'raw',socket.getdefaulttimeout()
+    failed = DownloadError.for_any(f'MNIST cannot be downloaded to {str(folder)!r}', f'a network connection; {_OTHERWISE}')
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        contents = {name: one(name) for name in MNIST_SHA256}
-        (raw := folder/'MNIST'/'raw').mkdir(parents=True, exist_ok=True)
-        with alone_in(raw, 'data folder', wait=60):
+        with failed, tempfile.TemporaryDirectory() as d:
+            raw.mkdir(parents=True, exist_ok=True)
+            socket.setdefaulttimeout(timeout)
+            MNIST(d, download=True)
+            contents = {k: _verified(path.read_bytes(), k, 'a mirror') for k,path in find_mnist(d).items()}
             for name,content in contents.items(): write_atomic(raw/name, content)
-    except (OSError, InputError, TrainingError) as e:
-        raise DownloadError(f'MNIST cannot be downloaded to {str(folder)!r} ({e}): expected a network connection; '
-                            'or point MNIST_KIT_DATA at a folder with the four files, or use source digits') from e
+    finally: socket.setdefaulttimeout(before)
 
 # %% ../nbs/02_sources.ipynb #a3c7ff0d
 def data_folder()->Path:
     "fastai's data folder. Raises `DownloadError` if fastai cannot use its own."
-    try: return fastai_path('data')
-    except Exception as e:  # whatever fastai meets in a home that is read-only, or in a config file that is damaged
-        raise DownloadError(f"fastai's data folder cannot be used ({e}): expected a home to write to; "
-                            'or point MNIST_KIT_DATA at a folder with the four files, or use source digits') from e
+    with DownloadError.for_any("fastai's data folder cannot be used", f'a home to write to; {_OTHERWISE}'):
+        return fastai_path('data')
 
 def load_mnist(download:bool=True  # fetch it if it is not there?
 )->tuple: # ((images, labels), (images, labels)) for training and test, all uint8
@@ -138,9 +113,7 @@ def load_digits()->tuple: # ((images, labels), (images, labels)), 1,500 for trai
     x,y = datasets.load_digits(return_X_y=True)
     x = torch.tensor(x, dtype=torch.float32).view(-1,1,8,8) * (255/16)  # sklearn's pixels are 0..16
     x = F.pad(F.interpolate(x, size=DIGIT_SIZE, mode='bicubic').clamp(0,255).round(), (4,4,4,4))[:,0].to(torch.uint8)
-    at,mass = torch.arange(IMAGE_SIZE).double(),x.double().sum((1,2))
-    centres = torch.stack([x.double().sum(dim)@at/mass for dim in (2,1)], dim=1)  # of mass: rows, columns
-    off = ((IMAGE_SIZE-1)/2-centres).round().int().tolist()
+    off = [[round((IMAGE_SIZE-1)/2-o) for o in ndimage.center_of_mass(im.numpy())] for im in x]  # rows, columns
     x = torch.stack([im.roll(o, (0,1)) for im,o in zip(x, off)])  # the centre of mass in the middle
     train,test = train_test_split(range(len(y)), test_size=297, stratify=y, random_state=0)
     y = torch.tensor(y, dtype=torch.uint8)

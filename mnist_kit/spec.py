@@ -29,10 +29,8 @@ STD        = 0.3081  # their standard deviation
 def _plain(v): return int(v) if isinstance(v, Integral) and not isinstance(v, bool) else v  # NumPy's are numbers, too
 
 _Count   = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
-_Part    = Annotated[float, Field(ge=0, le=1)]
 _Below1  = Annotated[float, Field(ge=0, lt=1)]
 _Between = Annotated[float, Field(gt=0, lt=1)]
-_Degrees = Annotated[float, Field(ge=0, le=180)]
 _Divisor = Annotated[float, Field(ge=1)]
 
 @checked
@@ -44,12 +42,12 @@ class Recipe:
     mom:_Below1 = 0.9                  # momentum of SGD, where it is constant
     wd:NonNegativeFloat = 0.           # weight decay: this part of each parameter is added to its gradient
     bs:_Count = 128                    # images in a batch
-    max_rotate:_Degrees = 0.           # degrees; each training image is rotated by an angle in ±max_rotate, uniform
+    max_rotate:NonNegativeFloat = 0.   # degrees; each training image is rotated by an angle in ±max_rotate, uniform
     max_translate:_Below1 = 0.         # fraction of the side; then it is shifted along each axis, in the same way
     pct_start:_Between = 0.3           # one-cycle: fraction of the batches in which the learning rate rises
     div:_Divisor = 25.                 # one-cycle: it starts at lr_max/div
     div_final:_Divisor = 2.5e5         # one-cycle: it ends at lr_max/div_final
-    moms:tuple[_Part,_Part,_Part] = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
+    moms:tuple[_Below1,_Below1,_Below1] = (0.95,0.85,0.95)  # one-cycle: momentum at the start, at the peak, at the end
 
     def _repr_markdown_(self)->str:
         unused = 'lr mom' if self.lr_max else 'lr_max pct_start div div_final moms'

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,12 @@ def trained():
     learn = quiet(learner_for('model1', source='digits', seed=0))
     learn.fit_recipe(epochs=2)
     return learn
+
+
+def cells(path, kind):
+    "The cells of a notebook that are `code` or `markdown`, each with its source as one text."
+    found = json.loads((ROOT / path).read_text(encoding='utf-8'))['cells']
+    return [c | {'source': ''.join(c['source'])} for c in found if c['cell_type'] == kind]
 
 
 def run_python(*args, **kwargs):

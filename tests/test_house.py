@@ -1,8 +1,6 @@
 "The house: what may import what, how large it may get, and that notebooks, package and README are in step."
 
-import ast
 import importlib
-import json
 import re
 import shutil
 from configparser import ConfigParser
@@ -10,7 +8,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from conftest import ROOT, run_python
+from conftest import ROOT, cells, run_python
 
 NOTEBOOKS = sorted(p.relative_to(ROOT) for p in (ROOT / 'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
 SPINE = [p.stem.split('_', 1)[1] for p in NOTEBOOKS if re.match(r'\d\d_', p.name) and p.stem != '08_all']  # in order
@@ -26,23 +24,11 @@ def text_of(path):
     return (ROOT / path).read_text(encoding='utf-8')
 
 
-def tree_of(name):
-    return ast.parse(text_of(MODULES[name]))
-
-
 def used_by(name):
-    "The modules of this kit that a module imports, anywhere in its text."
-    found = set()
-    package = ['mnist_kit', *name.split('.')][:-1]
-    for node in ast.walk(tree_of(name)):
-        if isinstance(node, ast.Import):
-            found |= {o.name for o in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else []
-            base = '.'.join([*above, *([node.module] if node.module else [])])
-            found |= {base} | {f'{base}.{o.name}' for o in node.names}
-    # a module may start itself in another process, and so import itself
-    return {o.removeprefix('mnist_kit.') for o in found if o.removeprefix('mnist_kit.') in MODULES} - {name}
+    "The modules of this kit that a module imports, anywhere in its text: nbdev writes `from .core` and `from ..core`."
+    here = '.'.join(name.split('.')[:-1])
+    found = re.findall(r'^\s*from (\.+)(\w+) import', text_of(MODULES[name]), re.M)
+    return {f'{here}.{o}' if here and dots == '.' else o for dots, o in found} & set(MODULES) - {name}
 
 
 # ---------------------------------------------------------------- what may import what
@@ -62,24 +48,16 @@ def test_there_are_no_circles():
 
 @pytest.mark.parametrize('name', [o for o in MODULES if o != 'tools.cli'])
 def test_nothing_is_imported_inside_a_function(name):
-    functions = [
-        o for o in ast.walk(tree_of(name)) if isinstance(o, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-    ]
-    inside = [o for f in functions for o in ast.walk(f) if isinstance(o, ast.Import | ast.ImportFrom)]
-    assert [o.lineno for o in inside] == []
+    assert re.findall(r'^ +(?:import \w+|from \S+ import .*)', text_of(MODULES[name]), re.M) == []
 
 
 # ---------------------------------------------------------------- how large it may get
 
 
-def code_cells(path):
-    return [''.join(c['source']) for c in json.loads(text_of(path))['cells'] if c['cell_type'] == 'code']
-
-
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
 def test_no_exported_cell_has_more_than_40_lines(path):
-    long = {o.splitlines()[1]: len(o.splitlines()) for o in code_cells(path) if re.match(r'#\|\s*export', o)}
-    assert {k: n for k, n in long.items() if n > 40 + 1} == {}  # and the line that says that it is exported
+    exported = [o for c in cells(path, 'code') if re.match(r'#\|\s*export', o := c['source'])]
+    assert [o for o in exported if len(o.splitlines()) > 40 + 1] == []  # and the line that says that it is exported
 
 
 def lines(names):
@@ -95,8 +73,7 @@ def test_the_library_does_not_grow():
 
 
 def public_names(name):
-    (names,) = [o.value for o in tree_of(name).body if isinstance(o, ast.Assign) and o.targets[0].id == '__all__']
-    return ast.literal_eval(names)
+    return importlib.import_module(f'mnist_kit.{name}').__all__
 
 
 def test_public_names_do_not_become_more():
@@ -137,12 +114,11 @@ def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
-@pytest.mark.parametrize('module, command', [('doclinks', 'export'), ('clean', 'clean')])
-def test_notebooks_and_package_are_as_nbdev_leaves_them(copy, module, command):
-    if command == 'clean':
-        shutil.rmtree(copy / 'mnist_kit')
-        shutil.copytree(ROOT / 'mnist_kit', copy / 'mnist_kit')
-    p = run_python('-c', f'from nbdev.{module} import nbdev_{command} as f; f.__wrapped__()', cwd=copy)
+def test_notebooks_and_package_are_as_nbdev_leaves_them(copy):
+    code = (
+        'from nbdev.clean import *; from nbdev.doclinks import *; nbdev_export.__wrapped__(); nbdev_clean.__wrapped__()'
+    )
+    p = run_python('-c', code, cwd=copy)
     assert p.returncode == 0, p.stderr
     here, there = content(ROOT), content(copy)
     assert sorted(here) == sorted(there)
@@ -195,7 +171,7 @@ def test_the_readme_lists_every_notebook_and_its_links_to_colab_work():
 
 @pytest.mark.parametrize('path', [*NOTEBOOKS, 'README.md', 'TEACHING.md', 'CONTRIBUTING.md'], ids=str)
 def test_links_between_files_lead_somewhere(path):
-    text = text_of(path) if str(path).endswith('.md') else '\n'.join(markdown_cells(path))
+    text = text_of(path) if str(path).endswith('.md') else '\n'.join(c['source'] for c in cells(path, 'markdown'))
     # a link with a scheme leads elsewhere, except to this repository; index.ipynb is read as README.md, in the root
     folder = ROOT if str(path) == 'nbs/index.ipynb' else (ROOT / path).parent
     for link in re.findall(r'\]\(([^)\s]+)\)', text):
@@ -204,10 +180,6 @@ def test_links_between_files_lead_somewhere(path):
         )
         if not re.match(r'\w+:|#', link):
             assert (folder / link.split('#')[0]).exists(), link
-
-
-def markdown_cells(path):
-    return [''.join(c['source']) for c in json.loads(text_of(path))['cells'] if c['cell_type'] == 'markdown']
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=str)

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from conftest import ROOT, run_python
+from conftest import ROOT, cells, run_python
 from mnist_kit.evidence import CLAIMS, Study, verdicts
 from mnist_kit.spec import SPECS
 from mnist_kit.tools import cli
@@ -18,12 +18,8 @@ STORY = LESSONS[:4]  # the exercises show what the reader makes
 by_name = {'ids': lambda o: o.stem}
 
 
-def cells(path, kind):
-    return [c for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == kind]
-
-
 def sources(path, kind):
-    return [''.join(c['source']) for c in cells(path, kind)]
+    return [c['source'] for c in cells(path, kind)]
 
 
 def outputs(path):
@@ -63,8 +59,8 @@ def test_the_first_training_is_a_plain_loop_that_can_be_read():
 
 @pytest.mark.parametrize('path', BY_MODEL, **by_name)
 def test_a_lessons_training_by_the_full_recipe_is_slow_and_was_run(path):
-    (cell,) = [c for c in cells(path, 'code') if '#| slow' in ''.join(c['source'])]
-    assert 'fit_recipe()' in ''.join(cell['source'])
+    (cell,) = [c for c in cells(path, 'code') if '#| slow' in c['source']]
+    assert 'fit_recipe()' in cell['source']
     table = ''.join(cell['outputs'][-1]['data']['text/html'])
     assert table.count('<tr>') == SPECS[BY_MODEL[path]].recipe.epochs + 1, 'a row for each epoch, and the header'
 

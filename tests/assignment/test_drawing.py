@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from scipy.interpolate import make_interp_spline
 
 from conftest import refused
@@ -148,40 +148,20 @@ def test_a_drawing_is_not_distorted():
     assert abs(height / width - tall / wide) < 0.1
 
 
-def test_colours_and_size_make_no_difference():
-    expected = from_drawing(sketch(3, width=20))
-    for kind in (dict(paper='black', pen='white'), dict(paper=CLEAR, pen='black', mode='RGBA')):
-        assert torch.equal(from_drawing(sketch(3, width=20, **kind)), expected)
-    large = from_drawing(sketch(3, (840, 840), width=60))
-    assert (large.float() - expected.float()).abs().mean() < 3  # of 255: pens are rounded to pixels
-
-
-def test_specks_and_shaded_paper_do_no_harm():
-    clean, dirty = sketch(5), sketch(5)
-    ImageDraw.Draw(dirty).rectangle((270, 5, 273, 8), fill='black')
-    assert torch.equal(from_drawing(dirty), from_drawing(clean))
-    shaded = np.asarray(clean) * np.linspace(0.75, 1, 280)[:, None]  # darker from left to right
-    assert (from_drawing(shaded).float() - from_drawing(clean).float()).abs().mean() < 6
+def test_size_and_shaded_paper_make_little_difference():
+    image = sketch(3, width=20)
+    shaded = np.asarray(image) * np.linspace(0.75, 1, 280)[:, None]  # darker from left to right
+    for other, most in ((sketch(3, (840, 840), width=60), 3), (shaded, 6)):  # of 255: pens are rounded to pixels
+        assert (from_drawing(other).float() - from_drawing(image).float()).abs().mean() < most
 
 
 # ---------------------------------------------------------------- what stays, and what is refused
-
-
-def test_mnists_own_images_stay_as_they_are(learn, mnist):
-    images = mnist[1][0][:50]
-    assert torch.equal(learn.dls.test_dl(list(images)).dataset.images[:, 0], images)
-    assert torch.equal(from_drawing(Image.fromarray(images[0].numpy()).convert('RGB')), images[0])
 
 
 def test_28_by_28_bytes_with_a_bright_border_are_a_drawing_on_paper(learn, mnist):
     images, labels = (o[:50] for o in mnist[1])
     preds = learn.get_preds(dl=learn.dls.test_dl(list(255 - images)))[0]
     assert (preds.argmax(1) == labels).sum() >= 47
-
-
-@pytest.mark.parametrize('paper', ['white', 'black', (0, 0, 0, 0)], ids=str)
-def test_a_blank_drawing_is_refused_in_one_line(paper):
-    refused(lambda: from_drawing(Image.new('RGBA', (280, 280), paper)), 'a blank drawing: expected ')
 
 
 @pytest.mark.parametrize('pair', [(1, 1), (1, 8), (4, 2), (0, 0)], ids=str)
@@ -195,20 +175,3 @@ def test_a_bar_that_does_not_touch_its_five_is_not_another_digit():
     image = sketch(5)
     ImageDraw.Draw(image).rectangle((0, 75, 280, 110), fill='white')  # rubs out what joins them
     assert from_drawing(image).max() == 255
-
-
-@pytest.mark.parametrize(
-    'what, part',
-    [
-        (np.full((50, 50), np.nan), 'pixels from nan'),
-        (torch.randn(1, 28, 28), 'not normalised'),
-        (np.zeros((2, 28, 28, 28)), 'image of shape (2, 28, 28, 28)'),
-        (np.array([['a']]), 'numbers'),
-        ({}, 'NoneType as an image'),
-        ('no-such-file.png', 'cannot be opened'),
-        (ImageOps.expand(sketch(3), 4, 'black'), 'without a frame'),
-    ],
-    ids=lambda o: o if isinstance(o, str) else type(o).__name__,
-)
-def test_what_is_no_drawing_is_refused_in_one_line(what, part):
-    refused(lambda: from_drawing(what), part, 'expected')
