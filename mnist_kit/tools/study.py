@@ -25,6 +25,7 @@ from ..spec import *
 from ..sources import *
 from ..data import *
 from ..runs import *
+from ..runs import CHECKPOINT
 from ..evidence import *
 from .fast import fast_on_gpu
 from .sandbox import end_with_parent
