@@ -105,13 +105,6 @@ def test_a_full_disk_is_told_of_in_the_record(tmp_path, monkeypatch):
     assert sorted(o.name for o in (tmp_path / 'r').iterdir()) == ['model.safetensors', 'run.json']
 
 
-def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
-    with pytest.raises(TrainingError):
-        train_run('model1', tmp_path / 'd', replace(short, lr=1e6, bs=16), 'digits', bar=False)
-    run = read_run(tmp_path / 'd')
-    assert run.status == 'failed' and 'lower learning rate' in run.message
-
-
 def edit(field, value):
     "A change of one field of a run's record."
 
@@ -125,21 +118,14 @@ def edit(field, value):
 @pytest.mark.parametrize(
     'change, part',
     [
-        (lambda f: (f / 'run.json').write_text('{"format": 1}'), 'is damaged (model: '),
-        (edit('recipe', {}), 'is damaged (recipe.epochs: '),
-        (edit('recipe', {'epochs': 0, 'lr': 1}), 'is damaged (recipe.epochs: '),
         (edit('recipe', {'epochs': 2, 'lr': 1, 'moms': 7}), 'is damaged (recipe.moms: '),
         (edit('rows', [{'epoch': 1}]), 'is damaged (rows.0.train_loss'),
-        (edit('rows', [None]), 'is damaged (rows.0'),
         (edit('rows', []), 'is damaged (a finished run'),
         (edit('status', 'fine'), 'is damaged (status'),
-        (edit('params', -1), 'is damaged (params'),
         (edit('train', {'n': 1, 'loss': 0.1, 'accuracy': 1.5}), 'is damaged (train.accuracy'),
-        (edit('seconds', None), 'is damaged (seconds'),
         (edit('surprise', 1), 'is damaged (surprise'),
         (lambda f: (f / 'run.json').write_text('[' * 100_000), 'is damaged'),
         (lambda f: (f / 'run.json').write_bytes(b' ' * 20_000_000), 'more than'),
-        (lambda f: (f / 'run.json').write_bytes(b''), 'is damaged'),
         (lambda f: (f / 'model.safetensors').unlink(), 'cannot be read'),
         (lambda f: (f / 'model.safetensors').write_bytes((f / 'model.safetensors').read_bytes()[:999]), 'is damaged'),
     ],
