@@ -104,6 +104,7 @@ def test_the_share_of_runs_that_meet_the_target_has_wilsons_interval_and_failed_
 def test_one_pair_is_not_enough_and_runs_without_a_value_are_no_pairs(tmp_path):
     one = put(tmp_path / '1', record('model1', 0), record('model1', 1), record('model2', 1), record('model2', 2))
     refused(lambda: compare(Study(one), 'model1', 'model2'), '1 seed of both', 'at least two', 'more seeds')
+    refused(lambda: compare(Study(one), 'model1', 'model3'), "no runs of 'model3'", 'expected at least two')
     runs = [record('model1', i, clean=None if i == 1 else 0.98 + i / 100) for i in range(3)]
     found = compare(Study(put(tmp_path / '2', *runs)), 'model1', 0.5, 'clean_train_accuracy')
     assert found.diffs == pytest.approx((0.48, 0.5))
