@@ -180,11 +180,13 @@ class Study:
         found = read_runs(self.folder)
         self.runs,self.others = ([o for o in found if (o.status=='finished')==whole] for whole in (True,False))
         _expect_study(f'study folder {str(self.folder)!r}', self.runs, self.others)
+        order = {o: i for i,o in enumerate(VARIANTS)}
+        def place(run): return order.get(run.name, len(order)),run.name,run.seed
+        self.runs.sort(key=place)
         self.source = self.runs[0].source
         cut = [replace(o, variant=v.name, rows=o.rows[:v.stop], train=None) for v in VARIANTS.values() if v.stop
                for o in self.runs if (o.name,o.recipe)==(v.model,v.recipe)]
-        place = {o: i for i,o in enumerate(VARIANTS)}
-        self._all = sorted(self.runs+cut, key=lambda o: (place.get(o.name, len(place)), o.name, o.seed))
+        self._all = sorted(self.runs+cut, key=place)
         self._frame = pd.DataFrame(map(_outcome, self._all))
 
     @property
