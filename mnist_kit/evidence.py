@@ -172,6 +172,7 @@ def _expect_study(at, runs, others):
     names = {run_name(o.name, o.seed) for o in runs}
     expect(len(names)==len(runs), f'{at} with two runs of one variant and seed', 'one; move the other away')
 
+# %% ../nbs/07_evidence.ipynb #e71d9002
 class Study:
     "The finished runs in a folder. Raises `InputError` if there is none, or one that cannot be read or does not fit."
     def __init__(self, folder:str|Path|None=None # of the study; None: the runs that come with this kit

@@ -16,7 +16,6 @@ from fastai.basics import *
 from fastai.callback.progress import ProgressCallback
 from matplotlib.figure import Figure
 from pydantic import ConfigDict, Field
-from pydantic_core import PydanticCustomError
 from safetensors.torch import load, save
 from typing_extensions import TypedDict  # Python's own will do from 3.12 on
 
@@ -70,13 +69,6 @@ class Run:
     test:_Score|None = None  # with `holdout`: of the test images
     format:Literal[1] = 1    # a change that older code cannot read makes it 2
 
-    def __post_init__(self):
-        n,epochs = len(self.rows),[r['epoch'] for r in self.rows]
-        if epochs!=list(range(1, n+1)) or n>self.recipe.epochs:
-            raise PydanticCustomError('rows', f'epochs {epochs[:99]}')
-        if self.status=='finished' and not (n and (self.test or not self.holdout)):
-            raise PydanticCustomError('rows', 'a finished run without its figures')
-
     @property
     def name(self)->str: return self.variant or self.model
     @property
@@ -104,8 +96,14 @@ _Runs = TypedDict('_Runs', dict(format=Literal[1], runs=list[Run]))  # what `too
 
 def _read(path, kind=Run):
     "What a file of records holds. Raises `InputError`."
-    content = read_file(path, 10_000_000, 'the run.json of a run')
-    return from_json(kind, content, repr(str(path)), 'the record of a run, as this version writes it; train again')
+    at,what = repr(str(path)),'the record of a run, as this version writes it; train again'
+    found = from_json(kind, read_file(path, 10_000_000, 'the run.json of a run'), at, what)
+    for run in [found] if kind is Run else found['runs']:
+        n,epochs = len(run.rows),[r['epoch'] for r in run.rows]
+        expect(epochs==list(range(1, n+1)) and n<=run.recipe.epochs, f'{at} is damaged (epochs {epochs[:99]})', what)
+        expect(run.status!='finished' or n and (run.test or not run.holdout),
+               f'{at} is damaged (a finished run without its figures)', what)
+    return found
 
 def read_run(path:str|Path # a run's folder, or its `run.json`
 )->Run:
@@ -177,6 +175,10 @@ def plot_curves(run:Run)->Figure:
     last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}" if run.rows else ''
     fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11, parse_math=False)
     return fig
+
+def _save_curves(run, folder):
+    plot_curves(run).savefig(png := io.BytesIO(), dpi=100)
+    write_atomic(folder/'curves.png', png.getvalue())
 
 # %% ../nbs/06_runs.ipynb #37952667
 class EpochRows(Callback):
@@ -284,9 +286,7 @@ def _record_fit(learn, run, out, bar, cbs, prepare, start=None):
         with on_stop(signal.SIG_IGN):
             write()
             if run.status=='finished': (out/CHECKPOINT).unlink(missing_ok=True)
-            if run.status!='failed':
-                plot_curves(run).savefig(png := io.BytesIO(), dpi=100)
-                write_atomic(out/'curves.png', png.getvalue())
+            if run.status!='failed': _save_curves(run, out)
 
 # %% ../nbs/06_runs.ipynb #2u250004
 def train_run(
