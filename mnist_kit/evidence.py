@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBatchNorm', 'Model1AveragePool', 'variant_for',
-           'run_name', 'base_model', 'Study', 'interval', 'share_of', 'summary_of', 'compare', 'verdicts',
+           'run_name', 'base_model', 'Study', 'Interval', 'interval', 'share_of', 'summary_of', 'compare', 'verdicts',
            'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
@@ -208,7 +208,7 @@ class Study:
     def frame(self)->pd.DataFrame: return self._frame.copy()  # one row for each finished run
 
 # %% ../nbs/07_evidence.ipynb #fb0eef37
-class _Interval(NamedTuple):
+class Interval(NamedTuple):
     "A mean and how sure it is."
     mean:float
     low:float  # ends of the interval
@@ -218,26 +218,26 @@ class _Interval(NamedTuple):
     def half(self)->float: return (self.high-self.low)/2
 
 def interval(values # numbers, at least two
-)->_Interval:
+)->Interval:
     "Student's t-interval, 95 %. Raises `InputError` for fewer than two values, or for one that is not finite."
     values = [float(o) for o in values]
     n = len(values)
     expect(n>=2, f'{n} value{"s"*(n!=1)} for an interval', 'at least two, since one has no spread; run more seeds')
     expect(all(map(isfinite, values)), f'{values} for an interval', 'finite numbers')
     half = float(stats.t.ppf(0.975, n-1)) * stdev(values)/sqrt(n)
-    return _Interval(mean(values), mean(values)-half, mean(values)+half, n)
+    return Interval(mean(values), mean(values)-half, mean(values)+half, n)
 
 # %% ../nbs/07_evidence.ipynb #ev0share2
 def share_of(study:Study,
     name:str,              # variant
     metric:str='accuracy', # a column of `Study.frame`
     least:float=TARGET_ACC # of the metric
-)->_Interval:
+)->Interval:
     "The fraction of the runs, failed ones included, that have at least so much, with Wilson's 95 % interval."
     values,failed = study.frame().query('variant==@name')[metric],study.failed(name)
     expect(n := len(values)+len(failed), f'no runs of {name!r} in {str(study.folder)!r}', 'at least one')
     k = int((values>=least).sum())
-    return _Interval(k/n, *map(float, proportion_confint(k, n, method='wilson')), n)
+    return Interval(k/n, *map(float, proportion_confint(k, n, method='wilson')), n)
 
 # %% ../nbs/07_evidence.ipynb #d996e136
 def summary_of(study:Study)->pd.DataFrame:
@@ -263,7 +263,7 @@ class _Comparison:
     margin:float=WORTH_HAVING # what is not worth having is smaller
 
     @cached_property
-    def diff(self)->_Interval: return interval(self.diffs)
+    def diff(self)->Interval: return interval(self.diffs)
     @property
     def beyond(self)->dict:
         "For each form: how far the mean is on the side that is claimed; below 0: on the other"
