@@ -251,10 +251,9 @@ def _read_checkpoint(path):
     return from_json(Run, info['run'], repr(str(path)), what),info,tensors
 
 # %% ../nbs/06_runs.ipynb #d37ba642
-def _record_fit(learn, run, out, bar, cbs, prepare, start=None):
+def _record_fit(learn, run, out, bar, cbs, start=None):
     """Train `learn` by its recipe, from info and tensors of a checkpoint if there are any. After each epoch, the record
     `run` and the weights are in the folder `out`; in the end the curves, too."""
-    if prepare: prepare(learn)
     if not bar:
         learn.remove_cbs(ProgressCallback)
         learn.logger = noop
@@ -309,6 +308,7 @@ def train_run(
         expect(str(out), "out=''", 'a name for the folder')
         expect_free(out := as_path(out), RUN_FILES)
     learn = learner_for(model, recipe=recipe, source=source, holdout=holdout, device=device, seed=seed, options=options)
+    if prepare: prepare(learn)
     dls = learn.dls
     run = Run(model=name_of(learn.model), params=count_params(learn.model), source=dls.source, seed=seed,
               recipe=learn.recipe, holdout=holdout, n_train=len(dls.train_ds), n_valid=len(dls.valid_ds),
@@ -317,7 +317,7 @@ def train_run(
     out = _make_folder(out, run)
     with alone_in(out, 'run folder'):
         expect_free(out, RUN_FILES)  # still: another process may have been here
-        _record_fit(learn, run, out, bar, cbs, prepare)
+        _record_fit(learn, run, out, bar, cbs)
     return out
 
 # %% ../nbs/06_runs.ipynb #ckpt0006
@@ -347,8 +347,9 @@ def resume_run(
         else: run.rows,run.seconds = [],0.  # it was stopped in its first epoch
         run.status,run.message = 'running',''
         learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
+        if prepare: prepare(learn)
         if start: load_weights(learn.model, folder)  # of the right shape, and not lost if it ends before it begins
-        _record_fit(learn, run, folder, bar, cbs, prepare, start)
+        _record_fit(learn, run, folder, bar, cbs, start)
     return folder
 
 # %% ../nbs/06_runs.ipynb #d013aa09
