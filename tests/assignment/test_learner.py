@@ -26,16 +26,10 @@ pytestmark = pytest.mark.usefixtures('few_digits')
 each_name = pytest.mark.parametrize('name', list(MODELS))
 
 
-def fixed_order(name):
-    "A learner on scikit-learn's digits whose batches come in the same order every time."
-    learn = quiet(learner_for(name, source='digits', seed=0))
-    learn.dls.train = learn.dls.train.new(shuffle=False)
-    return learn
-
-
 @each_name
 def test_one_epoch_of_the_learner_equals_a_plain_pytorch_loop(name):
-    learn = fixed_order(name)
+    learn = quiet(learner_for(name, source='digits', seed=0))
+    learn.dls.train = learn.dls.train.new(shuffle=False)  # in the same order every time
     model = MODELS[name]()
     model.load_state_dict(learn.model.state_dict())
     if name == 'model3':  # PyTorch's batch normalisation rounds differently there

@@ -108,11 +108,9 @@ def test_the_notebooks_example_trains_on_a_dask_cluster_what_two_processes_and_o
     threads = read_run('study/model1-seed0').device['threads']
     monkeypatch.setattr(study_module, 'available_cores', lambda: threads)
     run_study('model1', folder='one', **small | dict(processes=1))
-    for name in ('model1-seed0', 'model1-seed1'):
-        assert (
-            figures(tmp_path / 'study' / name) == figures(tmp_path / 'two' / name) == figures(tmp_path / 'one' / name)
-        )
-    assert {p.name for p in (tmp_path / 'study').iterdir()} == {'model1-seed0', 'model1-seed1'}
+    names = ['model1-seed0', 'model1-seed1']
+    dask, two, one = ([figures(tmp_path / o / name) for name in names] for o in ('study', 'two', 'one'))
+    assert dask == two == one and sorted(p.name for p in (tmp_path / 'study').iterdir()) == names
 
 
 def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(tmp_path):
