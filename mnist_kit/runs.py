@@ -33,14 +33,9 @@ _Number   = Annotated[float, Field(ge=-1e39, le=1e39)]  # what single precision 
 _Count    = Annotated[int, Field(ge=0, lt=2**53)]
 _Some     = Annotated[int, Field(ge=1, lt=2**53)]
 
-class _Score(TypedDict):
-    "Images of which so many were scored."
-    n:_Count
-    loss:_Number
-    accuracy:_Fraction
-
+_Score = TypedDict('_Score', dict(n=_Count, loss=_Number, accuracy=_Fraction))  # of so many images
 _Row = TypedDict('_Row', dict(epoch=_Count, train_loss=_Number, train_accuracy=_Fraction, valid_loss=_Number,
-                              valid_accuracy=_Fraction, seconds=_Number)) # one epoch, see `EpochRows`
+                              valid_accuracy=_Fraction, seconds=_Number))  # one epoch, see `EpochRows`
 
 # %% ../nbs/06_runs.ipynb #2u25ty01
 @dataclass
