@@ -4,26 +4,22 @@
 
 # %% auto #0
 __all__ = ['VARIANTS', 'PLAN', 'WORTH_HAVING', 'VERDICTS', 'CLAIMS', 'Model1NoBatchNorm', 'Model1AveragePool', 'variant_for',
-           'run_name', 'base_model', 'Study', 'interval', 'share_of', 'summary_of', 'compare', 'verdicts',
+           'run_name', 'base_model', 'Study', 'Interval', 'interval', 'share_of', 'summary_of', 'compare', 'verdicts',
            'reported_curves', 'median_run']
 
 # %% ../nbs/07_evidence.ipynb #7eac49db
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import ceil, isfinite, sqrt
-from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
-import pandas as pd
-import torch
+from fastai.basics import *
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
-from torch import nn
 
 from .core import *
 from .spec import *
@@ -149,13 +145,13 @@ def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a reader's o
     "The model that a run is a variant of. (The run of an ablation has the name of its own class.)"
     return VARIANTS[run.name].model if run.name in VARIANTS else run.model
 
-def _outcome(run, variant):
+def _outcome(run):
     "One row of `Study.frame`."
     # of the test images after each epoch, as whole images of all: a record has them in single precision
     accs = [round(o['valid_accuracy']*run.n_valid)/run.n_valid for o in run.rows]
     n,acc,best = len(accs),accs[-1],max(accs)
     train,clean = run.rows[-1]['train_accuracy'],run.train['accuracy'] if run.train else float('nan')
-    return dict(variant=variant, model=base_model(run), seed=run.seed, epochs=n, params=run.params, accuracy=acc,
+    return dict(variant=run.name, model=base_model(run), seed=run.seed, epochs=n, params=run.params, accuracy=acc,
                 last5_accuracy=mean(accs[-5:]), low3_accuracy=min(accs[-3:]), best_accuracy=best,
                 best_epoch=accs.index(best)+1, train_accuracy=train, clean_train_accuracy=clean, train_gap=train-acc,
                 clean_gap=clean-acc, epochs_to_99=next((i for i,o in enumerate(accs, 1) if o>=0.99), n+1),
@@ -183,33 +179,35 @@ class Study:
     ):
         self.folder = RECORDS if folder is None else as_path(folder)
         found = read_runs(self.folder)
-        runs,self.others = ([o for o in found if (o.status=='finished')==whole] for whole in (True,False))
-        _expect_study(f'study folder {str(self.folder)!r}', runs, self.others)
-        self.runs = sorted(runs, key=lambda o: (base_model(o), o.variant, o.seed))
+        self.runs,self.others = ([o for o in found if (o.status=='finished')==whole] for whole in (True,False))
+        _expect_study(f'study folder {str(self.folder)!r}', self.runs, self.others)
+        order = {o: i for i,o in enumerate(VARIANTS)}
+        def place(run): return order.get(run.name, len(order)),run.name,run.seed
+        self.runs.sort(key=place)
         self.source = self.runs[0].source
-        self._frame = pd.DataFrame([_outcome(o, name) for name in self.names for o in self.of(name)])
+        cut = [replace(o, variant=v.name, rows=o.rows[:v.stop], train=None) for v in VARIANTS.values() if v.stop
+               for o in self.runs if (o.name,o.recipe)==(v.model,v.recipe)]
+        self._all = sorted(self.runs+cut, key=place)
+        self._frame = pd.DataFrame(map(_outcome, self._all))
+
+    @property
+    def names(self)->list:
+        "The variants of which there are runs, as they stand in `VARIANTS`, then any others"
+        return list(dict.fromkeys(o.name for o in self._all))
 
     def of(self, name:str)->list:
         "The runs of a variant, by seed. Raises `InputError` for an unknown one."
-        if runs := [o for o in self.runs if o.name==name]: return runs
-        v = variant_for(name)
-        whole = [o for o in self.of(v.model) if o.recipe==v.recipe] if v.stop else []
-        return [replace(o, rows=o.rows[:v.stop], train=None) for o in whole]
+        if name not in self.names: variant_for(name)
+        return [o for o in self._all if o.name==name]
 
     def failed(self, name:str)->list:
         "The runs of a variant that failed, because the loss diverged."
         v = VARIANTS.get(name)
         return [o for o in self.others if o.status=='failed' and o.name==(v.model if v and v.stop else name)]
 
-    @property
-    def names(self)->list:
-        "The variants of which there are runs, as they stand in `VARIANTS`, then any others"
-        own = {o.name for o in self.runs}
-        return [k for k in VARIANTS if self.of(k)] + sorted(own-set(VARIANTS))
-
     def frame(self)->pd.DataFrame: return self._frame.copy()  # one row for each finished run
 
-# %% ../nbs/07_evidence.ipynb #fb0eef36
+# %% ../nbs/07_evidence.ipynb #fb0eef37
 class Interval(NamedTuple):
     "A mean and how sure it is."
     mean:float
@@ -219,7 +217,6 @@ class Interval(NamedTuple):
     @property
     def half(self)->float: return (self.high-self.low)/2
 
-# %% ../nbs/07_evidence.ipynb #fb0eef37
 def interval(values # numbers, at least two
 )->Interval:
     "Student's t-interval, 95 %. Raises `InputError` for fewer than two values, or for one that is not finite."

@@ -6,13 +6,8 @@
 __all__ = ['StayOnDevice', 'CapturedStep', 'fast_on_gpu']
 
 # %% ../../nbs/tools/fast.ipynb #a01bca74
-import torch
-from fastai.callback.core import Callback, CancelBatchException
+from fastai.basics import *
 from fastai.callback.schedule import ParamScheduler
-from fastai.learner import AvgMetric, AvgSmoothLoss, CastToTensor, Learner
-from fastai.optimizer import average_grad, l2_reg, momentum_step
-from fastai.torch_core import find_bs
-from fastcore.basics import patch
 
 from ..core import *
 from ..learner import *
@@ -42,10 +37,8 @@ class StayOnDevice(Callback):
         self.put_back()
         rec = self.recorder
         self.own,self.there = (rec.loss, rec.smooth_loss, self.learn.metrics),0
-        self.lend(_DeviceMetric(self.batch_loss), _DeviceSmoothLoss(rec.smooth_loss.beta),
+        self.lend(_DeviceMetric(lambda *_: self.learn.loss.mean()), _DeviceSmoothLoss(rec.smooth_loss.beta),
                   [_DeviceMetric(o.func) if type(o) is AvgMetric else o for o in self.learn.metrics])
-
-    def batch_loss(self, *_): return self.learn.loss.mean()
 
     def lend(self, loss, smooth_loss, metrics):
         vars(self.recorder).update(loss=loss, smooth_loss=smooth_loss)  # `recorder.loss = …` would warn
@@ -127,17 +120,14 @@ class CapturedStep(Callback):
         self.warmup,self.must,self.recorded = warmup,must,None
 
     def before_fit(self):
-        self.usual,self.recorded,self.applies = 0,None,True
+        self.recorded,self.applies = None,True
         try: _expect_repeatable(self.learn)
         except InputError:
             if self.must: raise
             self.applies = False
 
     def before_batch(self):
-        if not self.applies: return
-        if self.usual<self.warmup:
-            self.usual += 1
-            return
+        if not self.applies or self.train_iter<self.warmup: return
         (x,),(y,),hypers = self.xb,self.yb,self.opt.hypers[-1]
         if self.recorded is None and len(x)==self.dls.train.bs:
             self.learn.pred = self.learn.loss = self.learn.loss_grad = None  # or their graph would be recorded, too

@@ -8,11 +8,7 @@ __all__ = ['plot_kernel', 'plot_fields', 'plot_maps', 'plot_histograms', 'plot_a
            'target_table']
 
 # %% ../../nbs/tools/plots.ipynb #537c3778
-import math
-
-import matplotlib.pyplot as plt
-import pandas as pd
-import torch
+from fastai.basics import *
 
 from ..core import *
 from ..spec import *
@@ -88,8 +84,7 @@ def plot_histograms(
 ):
     "How the values of each channel are spread, a panel for each, a colour for each state, ± its deviation."
     parts = {k: v.detach().cpu().transpose(0,1).flatten(1) for k,v in parts.items()}  # (channels, values)
-    every = torch.cat([o.flatten() for o in parts.values()])
-    ends = pd.Series(every.numpy()).quantile([0.002,0.998]).tolist()
+    ends = np.quantile(torch.cat([o.flatten() for o in parts.values()]).numpy(), [0.002,0.998])
     channels = len(next(iter(parts.values())))
     fig,axs = plt.subplots(-(-channels//2), min(channels,2), figsize=(6.4,0.5+1.5*-(-channels//2)), sharex=True,
                            squeeze=False, layout='constrained')
@@ -123,14 +118,12 @@ def plot_features(
     image:torch.Tensor     # (1, 1, 28, 28), normalised
 ):
     "The feature maps of every stage that has any, a row each; bright is large, each map on its own scale."
-    maps,h = {'image': image.cpu()},image.to(next(model.parameters()).device)
-    training = model.training
-    model.eval()
+    h,model = image.cpu(),deepcopy(model).cpu().eval()
+    maps = {'image': h}
     with torch.no_grad():
         for name,stage in model.named_children():
             h = stage(h)
-            if h.ndim==4 and h.shape[-1]>1: maps[name] = h.cpu()
-    model.train(training)
+            if h.ndim==4 and h.shape[-1]>1: maps[name] = h
     cols = max(o.shape[1] for o in maps.values())
     fig,axs = plt.subplots(len(maps), cols, figsize=(7.2, 7.5*len(maps)/max(cols,10)), squeeze=False,
                            gridspec_kw=dict(wspace=0.06, hspace=0.06, left=0.14, right=1, top=1, bottom=0))

@@ -6,17 +6,15 @@
 __all__ = ['plan', 'run_one', 'run_study', 'ship', 'report']
 
 # %% ../../nbs/tools/study.ipynb #51bbb217
-import json, os, shutil, signal, threading
+import signal
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, replace
 from functools import cache
-from multiprocessing import Lock, parent_process
-from pathlib import Path
+from multiprocessing import parent_process
 from uuid import uuid4
 
-import pandas as pd
-import torch
+from fastai.basics import *
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
@@ -25,6 +23,7 @@ from ..spec import *
 from ..sources import *
 from ..data import *
 from ..runs import *
+from ..runs import CHECKPOINT
 from ..evidence import *
 from .fast import fast_on_gpu
 from .sandbox import end_with_parent
@@ -40,25 +39,19 @@ def plan(
     return [(o, seed) for seed in range(seeds or max(PLAN.values())) for o in variants if seed<(seeds or PLAN[o])]
 
 # %% ../../nbs/tools/study.ipynb #338a0dc6
-def _check(run, out, name, seed, source, epochs):
-    "Raises `InputError` unless `run`, found in `out`, is what was asked for."
-    v = variant_for(name)
-    recipe,model = recipe_with(v.recipe, epochs=epochs),v.network.__name__ if v.network else v.model
-    expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
-           'one that has ended; remove it, and it is trained again')
-    found = run.source, run.holdout, run.recipe, run.model, run.options, run.name, run.seed
-    expect(found==(source, 0, recipe, model, v.options, name, seed),
-           f"{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, {run.recipe.epochs} epochs",
-           f'{name} seed {seed} on {source}, {recipe.epochs} epochs, by the recipe of this version; '
-           'choose another study folder')
-
 def _missing(folder, jobs, source, epochs):
     "Those of `jobs` that are still to be run. Raises `InputError` for a run that is damaged or not what was asked for."
-    todo = []
-    for name,seed in jobs:
-        out = folder/run_name(name, seed)
-        if os.path.lexists(out): _check(read_run(out), out, name, seed, source, epochs)
-        else: todo.append((name, seed))
+    todo = [o for o in jobs if not os.path.lexists(folder/run_name(*o))]
+    for name,seed in [o for o in jobs if o not in todo]:
+        v,out = variant_for(name),folder/run_name(name, seed)
+        run,recipe,model = read_run(out),recipe_with(v.recipe, epochs=epochs),v.network.__name__ if v.network else v.model
+        expect(run.status in ('finished','failed'), f'{str(out)!r} is a run that is {run.status}',
+               'one that has ended; remove it, and it is trained again')
+        found = run.source, run.holdout, run.recipe, run.model, run.options, run.name, run.seed
+        expect(found==(source, 0, recipe, model, v.options, name, seed),
+               f"{str(out)!r} is a run of {run.name} seed {run.seed} on {run.source}, {run.recipe.epochs} epochs",
+               f'{name} seed {seed} on {source}, {recipe.epochs} epochs, by the recipe of this version; '
+               'choose another study folder')
     for run in map(read_run, folder.glob('[!.]*/run.json')):
         expect((run.source,run.holdout)==(source,0), f'study folder {str(folder)!r} with a run on {run.source}, '
                f'holdout {run.holdout}', f'runs on {source}, holdout 0; choose another study folder')

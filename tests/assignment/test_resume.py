@@ -1,9 +1,9 @@
 "A training that was stopped goes on as if it had not been."
 
 import random
+import shutil
 import signal
 import subprocess
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -20,20 +20,25 @@ from mnist_kit.tools.cli import mnist_kit_train
 from safetensors import safe_open
 
 pytestmark = pytest.mark.usefixtures('few_digits')
-short = replace(MODEL3.recipe, epochs=2)  # on 250 images, two batches each
 
 
-def rows(folder):
-    return [{k: v for k, v in r.items() if k != 'seconds'} for r in read_run(folder).rows]
+def train(folder, epochs=2, **kwargs):
+    "Model 3 on 250 images, two batches an epoch."
+    return train_run('model3', folder, replace(MODEL3.recipe, epochs=epochs), 'digits', seed=7, bar=False, **kwargs)
 
 
-def weights(folder):
-    return (folder / 'model.safetensors').read_bytes()
+def outcome(folder):
+    "What a run has come to, but for the time that it took."
+    run, files = read_run(folder), sorted(o.name for o in folder.iterdir())
+    rows = [o | dict(seconds=0) for o in run.rows]
+    return run.status, rows, run.train, files, (folder / 'model.safetensors').read_bytes()
 
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory, few_digits):
-    return train_run('model3', tmp_path_factory.mktemp('whole') / 'a', short, 'digits', seed=7, bar=False)
+    found = outcome(folder := train(tmp_path_factory.mktemp('whole') / 'a'))
+    assert found[0] == 'finished' and found[3] == sorted(RUN_FILES)
+    return folder
 
 
 class Stop(Callback):
@@ -49,49 +54,29 @@ class Stop(Callback):
 
 @pytest.mark.parametrize('at', [1, 2, 3])  # in the first epoch, in the first batch of the second, in its last
 def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_path):
-    folder = train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False, cbs=Stop(at))
+    folder = train(tmp_path / 'a', cbs=Stop(at))
     assert read_run(folder).status == 'interrupted' and (folder / CHECKPOINT).exists() == (at >= 2)
     for module in (random, np.random):
         module.seed(at)  # what other code does with the generators in between makes no difference
     torch.manual_seed(at)
     resume_run(folder, bar=False, cbs=Callback())
-    assert weights(folder) == weights(whole) and rows(folder) == rows(whole)
-    assert read_run(folder).train == read_run(whole).train
-    assert sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
-
-
-def test_ctrl_c_between_record_and_weights_waits_for_both(whole, tmp_path, monkeypatch):
-    def stopped(model, out, epochs):
-        if epochs == 1:
-            signal.raise_signal(signal.SIGINT)
-        save_weights(model, out, epochs=epochs)
-
-    with monkeypatch.context() as m:
-        m.setattr(runs, 'save_weights', stopped)
-        folder = train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False)
-    run = read_run(folder)
-    assert (run.status, run.message, len(run.rows)) == ('interrupted', 'after 1 of 2 epochs', 1)
-    with safe_open(folder / 'model.safetensors', 'pt') as f:
-        assert f.metadata() == {'epochs': '1'}
-    resume_run(folder, bar=False)
-    assert weights(folder) == weights(whole) and rows(folder) == rows(whole)
+    assert outcome(folder) == outcome(whole)
 
 
 def test_a_run_stopped_after_its_last_epoch_is_brought_to_its_end(whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as m:
+    with monkeypatch.context() as m, pytest.raises(ZeroDivisionError):
         m.setattr(runs, 'score', lambda *args: 1 / 0)  # which comes after the last epoch
-        with pytest.raises(ZeroDivisionError):
-            train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False)
-    assert read_run(tmp_path / 'a').status == 'failed' and len(rows(tmp_path / 'a')) == 2
+        train(tmp_path / 'a')
+    run = read_run(tmp_path / 'a')
+    assert run.status == 'failed' and len(run.rows) == 2
     resume_run(tmp_path / 'a', bar=False)
-    assert weights(tmp_path / 'a') == weights(whole) and rows(tmp_path / 'a') == rows(whole)
-    assert read_run(tmp_path / 'a').train == read_run(whole).train
+    assert outcome(tmp_path / 'a') == outcome(whole)
 
 
 def test_what_cannot_be_continued_is_refused_in_one_line(whole, tmp_path):
     refused(lambda: resume_run(whole), 'finished', 'expected one that was stopped')
     refused(lambda: resume_run(tmp_path), 'cannot be read')
-    folder = train_run('model3', tmp_path / 'a', short, 'digits', seed=7, bar=False, cbs=Stop(3))
+    folder = train(tmp_path / 'a', cbs=Stop(3))
     refused(lambda: resume_run(folder), '0 callbacks: expected those of the run: Stop')
     content = (folder / CHECKPOINT).read_bytes()
     for damaged in (content[:-100], b'', content.replace(b'"epochs', b'"epochx')):
@@ -107,35 +92,33 @@ def test_a_run_that_is_still_running_is_not_resumed(tmp_path):
             asked.append(1)
             refused(lambda: resume_run(tmp_path / 'a', bar=False, cbs=Callback()), 'in use by another process')
 
-    folder = train_run('model3', tmp_path / 'a', replace(short, epochs=1), 'digits', bar=False, cbs=Again())
-    assert asked and read_run(folder).status == 'finished'
-    assert sorted(o.name for o in folder.iterdir()) == sorted(RUN_FILES)
+    assert outcome(train(tmp_path / 'a', 1, cbs=Again()))[0] == 'finished' and asked
 
 
-def test_the_command_goes_on_and_says_how(tmp_path, capsys):
-    "A training is killed; the command that goes on with it is interrupted, and says how to go on."
-    out = tmp_path / 'a b'
+def test_the_command_goes_on_and_says_how(tmp_path, monkeypatch, capsys):
+    "What a killed training leaves is there, whole; the command that goes on is interrupted, and says how to go on."
+    killed = tmp_path / 'a b'
+    copy = Callback(before_epoch=lambda cb: cb.epoch == 2 and shutil.copytree(tmp_path / 'a', killed))
+    whole = train(tmp_path / 'a', 4, prepare=lambda learn: learn.add_cb(copy))
+    run = read_run(killed)
+    assert (run.status, len(run.rows)) == ('running', 2) and learner_from(killed), 'whole files'
 
-    def train_and_stop(sig, rows, *args):
-        with subprocess.Popen(command('mnist_kit_train', *args), stdout=subprocess.PIPE, text=True) as p:
-            while not ((out / CHECKPOINT).exists() and len(read_run(out).rows) > rows):
-                time.sleep(0.1)
-            p.send_signal(sig)
-            return p.communicate(timeout=120)[0], p.returncode
+    def stopped(model, out, epochs):
+        if epochs == 3:
+            signal.raise_signal(signal.SIGINT)  # the record is written, the weights are not: they are waited for
+        save_weights(model, out, epochs=epochs)
 
-    assert train_and_stop(signal.SIGKILL, 1, 'model1', '--epochs', '8', '--source', 'digits', '--out', out)[1] == -9
-    killed = read_run(out)
-    assert killed.status == 'running' and learner_from(out), 'whole files'
-    said, code = train_and_stop(signal.SIGINT, len(killed.rows), '--resume', out)
-    assert code == 130 and f"to go on: mnist_kit_train --resume '{out}'" in said
-    run = read_run(out)
-    assert (run.status, run.message) == ('interrupted', f'after {len(run.rows)} of 8 epochs')
-    assert learner_from(out) and (out / 'curves.png').exists()
-    mnist_kit_train(resume=str(out))
-    assert '8 of 8 epochs' in capsys.readouterr().out
-    with pytest.raises(
-        SystemExit, match='^mnist_kit_train: --resume with lr: expected only the folder: the run has the'
-    ):
+    with monkeypatch.context() as m, pytest.raises(SystemExit) as e:
+        m.setattr(runs, 'save_weights', stopped)
+        mnist_kit_train(resume=str(killed))
+    assert e.value.code == 130 and f"to go on: mnist_kit_train --resume '{killed}'" in capsys.readouterr().out
+    run = read_run(killed)
+    assert (run.status, run.message, len(run.rows)) == ('interrupted', 'after 3 of 4 epochs', 3)
+    with safe_open(killed / 'model.safetensors', 'pt') as f:
+        assert f.metadata() == {'epochs': '3'} and (killed / 'curves.png').exists()
+    mnist_kit_train(resume=str(killed))
+    assert '4 of 4 epochs' in capsys.readouterr().out and outcome(killed) == outcome(whole)
+    with pytest.raises(SystemExit, match='^mnist_kit_train: --resume with lr: expected only the folder: the run has'):
         mnist_kit_train(resume=str(tmp_path), lr=1.0)
 
 

@@ -105,13 +105,6 @@ def test_a_full_disk_is_told_of_in_the_record(tmp_path, monkeypatch):
     assert sorted(o.name for o in (tmp_path / 'r').iterdir()) == ['model.safetensors', 'run.json']
 
 
-def test_a_run_that_diverges_says_so_in_its_record(tmp_path):
-    with pytest.raises(TrainingError):
-        train_run('model1', tmp_path / 'd', replace(short, lr=1e6, bs=16), 'digits', bar=False)
-    run = read_run(tmp_path / 'd')
-    assert run.status == 'failed' and 'lower learning rate' in run.message
-
-
 def edit(field, value):
     "A change of one field of a run's record."
 
@@ -125,21 +118,14 @@ def edit(field, value):
 @pytest.mark.parametrize(
     'change, part',
     [
-        (lambda f: (f / 'run.json').write_text('{"format": 1}'), 'is damaged (model: '),
-        (edit('recipe', {}), 'is damaged (recipe.epochs: '),
-        (edit('recipe', {'epochs': 0, 'lr': 1}), 'is damaged (recipe.epochs: '),
         (edit('recipe', {'epochs': 2, 'lr': 1, 'moms': 7}), 'is damaged (recipe.moms: '),
         (edit('rows', [{'epoch': 1}]), 'is damaged (rows.0.train_loss'),
-        (edit('rows', [None]), 'is damaged (rows.0'),
         (edit('rows', []), 'is damaged (a finished run'),
         (edit('status', 'fine'), 'is damaged (status'),
-        (edit('params', -1), 'is damaged (params'),
         (edit('train', {'n': 1, 'loss': 0.1, 'accuracy': 1.5}), 'is damaged (train.accuracy'),
-        (edit('seconds', None), 'is damaged (seconds'),
         (edit('surprise', 1), 'is damaged (surprise'),
         (lambda f: (f / 'run.json').write_text('[' * 100_000), 'is damaged'),
         (lambda f: (f / 'run.json').write_bytes(b' ' * 20_000_000), 'more than'),
-        (lambda f: (f / 'run.json').write_bytes(b''), 'is damaged'),
         (lambda f: (f / 'model.safetensors').unlink(), 'cannot be read'),
         (lambda f: (f / 'model.safetensors').write_bytes((f / 'model.safetensors').read_bytes()[:999]), 'is damaged'),
     ],
@@ -194,44 +180,34 @@ def test_a_class_that_never_occurs_is_never_learned_and_the_others_are():
 
 
 @pytest.mark.parametrize(
-    'args, parts',
+    'args, said',
     [
-        (dict(model='model4'), ("'model4'", 'model1, model2, model3')),
-        (dict(source='cifar'), ("'cifar'", 'mnist', 'digits')),
-        (dict(source='mnist', data='.'), ('MNIST_KIT_DATA', 'the four files')),
-        (dict(device='gameboy'), ("'gameboy'",)),
-        (dict(holdout=250), ('holdout=250',)),
-        *[({k: v}, (f'{k}={v}',)) for k, v in (('epochs', 0), ('epochs', -1), ('bs', 0), ('bs', -5))],
-        *[({k: v}, (f'{k}={v}',)) for k, v in (('lr', 0.0), ('lr', -0.1))],
-        *[(dict(seed=v), (f'seed={v}', 'a whole number')) for v in (-1, 2**32, 2**64)],
-        (dict(out=''), ()),
-        (dict(out='x' * 300), ()),
-        (dict(out='file/run'), ('cannot be written',)),
-        (dict(out='link'), ('cannot be written',)),
-        (dict(out='taken'), ('already holds model.safetensors',)),
+        (dict(model='model4'), "'model4': expected one of model1, model2, model3"),
+        (dict(source='cifar'), "'cifar': .* mnist, digits"),
+        (dict(source='mnist'), 'MNIST_KIT_DATA.* the four files'),
+        (dict(device='gameboy'), "'gameboy'"),
+        (dict(holdout=250), 'holdout=250'),
+        *[({k: 0}, f'{k}=0') for k in ('epochs', 'bs', 'lr')],
+        *[(dict(seed=o), f'seed={o}: expected a whole number') for o in (-1, 2**32)],
+        (dict(out=''), "out=''"),
+        (dict(out='x' * 300), 'too long'),
+        (dict(out='file/run'), 'cannot be written'),
+        (dict(out='link'), 'cannot be written'),
+        (dict(out='taken'), 'already holds model.safetensors'),
     ],
     ids=str,
 )
-def test_what_cannot_be_used_is_refused_in_one_line_and_nothing_is_written(tmp_path, monkeypatch, args, parts):
+def test_what_cannot_be_used_is_refused_in_one_line_and_nothing_is_written(tmp_path, monkeypatch, args, said):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('MNIST_KIT_DATA', '.')  # where it is not
+    (tmp_path / 'file').touch()
     (tmp_path / 'link').symlink_to(tmp_path / 'nowhere')
     (tmp_path / 'taken').mkdir()
-    (tmp_path / 'taken' / 'model.safetensors').write_text('')
-    if data := args.get('data'):
-        monkeypatch.setenv('MNIST_KIT_DATA', data)
-    with pytest.raises(SystemExit) as e:
-        mnist_kit_train(**dict(model='model1', source='digits', out='out') | {k: args[k] for k in args if k != 'data'})
-    message = e.value.code
-    assert isinstance(message, str) and '\n' not in message, 'a string: Python prints it and exits with 1'
-    assert message.startswith('mnist_kit_train: ') and all(p in message for p in (*parts, 'expected')), message
+    (tmp_path / 'taken' / 'model.safetensors').touch()
+    with pytest.raises(SystemExit, match=f'^mnist_kit_train: (?=.*expected).*{said}.*$') as e:
+        mnist_kit_train(**dict(model='model1', source='digits', out='out') | args)
+    assert isinstance(e.value.code, str), 'Python prints it and exits with 1'
     assert sorted(o.name for o in tmp_path.rglob('*')) == ['file', 'link', 'model.safetensors', 'taken']
-
-
-def test_no_network_is_one_line_and_a_non_zero_exit(no_data):
-    with pytest.raises(SystemExit, match='^mnist_kit_train: .* cannot be downloaded .*: expected'):
-        mnist_kit_train(model='model1', source='mnist', out=str(no_data / 'out'))
-    assert not (no_data / 'out').exists()
 
 
 def test_the_command_prints_source_accuracy_parameters_and_time(tmp_path, capsys):
@@ -281,12 +257,6 @@ def test_a_closed_terminal_stops_a_run_but_not_one_under_nohup():
         finally:
             assert signal.signal(signal.SIGHUP, old) == before
         assert stopped == stops
-
-
-def test_the_next_free_folder_is_looked_for_only_where_there_can_be_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'runs').symlink_to(tmp_path / 'nowhere')  # such as a disk that is not there
-    refused(lambda: train_run('model1', None, short, 'digits'), 'cannot be written', 'expected')
 
 
 def test_what_stops_a_run_before_its_first_epoch_leaves_a_record(tmp_path, monkeypatch):

@@ -1,19 +1,12 @@
 "The pictures: what is drawn, and for whom there is a place."
 
 import matplotlib.pyplot as plt
-import pandas as pd
 import pytest
-import torch
-from fastai.torch_core import TensorBase
 from IPython.core.formatters import DisplayFormatter
-from torch import nn
 from made_runs import put, record, refused
 
 from mnist_kit.evidence import VERDICTS, Study, reported_curves, verdicts
-from mnist_kit.models import conv_bn_relu
-from mnist_kit.spec import MODEL1, MODEL3
-from mnist_kit.tools.plots import plot_answer, plot_fields, plot_histograms, plot_kernel, plot_maps
-from mnist_kit.tools.plots import plot_claims, plot_features, plot_schedule, plot_seeds, plot_story, plot_variants
+from mnist_kit.tools.plots import plot_claims, plot_seeds, plot_story, plot_variants
 from mnist_kit.tools.plots import results_table, target_table, verdict_table
 
 
@@ -59,75 +52,6 @@ def test_seeds_are_drawn_beside_the_reported_run_of_their_model(study):
         dashed = [o.get_ydata().tolist() for o in accuracy.lines if o.get_linestyle() == '--']
         assert dashed == [pytest.approx(100 * reported.loc[model][f'{o}_accuracy']) for o in ('train', 'test')]
         assert len(loss.lines) == 2 * 2 + 1 and len(accuracy.lines) == 2 * 2 + 2
-
-
-def test_a_kernel_on_an_image_shows_its_pixels_the_products_and_their_sum():
-    image, kernel = torch.arange(20.0).reshape(4, 5), torch.tensor([[1.0, -1.0], [-0.0, 0.5]])
-    plot_kernel(image, kernel, row=2, col=1)
-    whole, pixels, numbers, sums, products, total = plt.gcf().axes
-    written = [[o.get_text() for o in ax.texts] for ax in (pixels, numbers, products, total)]
-    below = ['11.0', '12.0', '16.0', '17.0']
-    assert written == [below, ['1.0', '-1.0', '0.0', '0.5'], ['11.0', '-12.0', '0.0', '8.5'], ['7.5']]
-    assert sums.images[0].get_array().shape == (3, 4) and sums.images[0].get_array()[2, 1] == 7.5
-    assert whole.patches[0].get_xy() == (0.5, 1.5) and whole.patches[0].get_width() == 2, 'the edges of the pixels'
-    refused(lambda: plot_kernel(image, kernel, row=3, col=0), 'row=3', 'rows from 0 to 2', 'columns from 0 to 3')
-
-
-def test_receptive_fields_are_squares_of_their_size_and_each_size_is_drawn_once():
-    plot_fields(torch.rand(28, 28), pd.Series(dict(conv=3, pool=4, relu=4, whole=28)))
-    squares = [(o.get_label(), o.get_xy(), o.get_width()) for o in plt.gca().patches]
-    corner = (11.5, 11.5)
-    assert squares == [('conv: 3×3', corner, 3), ('pool: 4×4', corner, 4), ('whole: 28×28', (-0.5, -0.5), 28)]
-
-
-def test_maps_in_rows_have_one_scale():
-    plot_maps({'small': torch.rand(3, 5, 5), 'large': -9 * torch.eye(5).expand(3, 5, 5)}, titles='abc')
-    axs = plt.gcf().axes[:6]
-    assert {(ax.images[0].norm.vmin, ax.images[0].norm.vmax) for ax in axs} == {(-9, 9)}, 'zero has its own colour'
-    assert [ax.get_ylabel() for ax in axs[::3]] == ['small', 'large'] and [ax.get_title() for ax in axs[:3]] == [*'abc']
-
-
-def test_histograms_have_a_panel_for_each_channel_and_all_of_its_values():
-    torch.manual_seed(0)
-    narrow, wide = TensorBase(torch.randn(500, 3, 4, 4)), 5 * torch.randn(500, 3, 4, 4)  # fastai's, as a learner gives
-    plot_histograms({'narrow': narrow, 'wide': wide})
-    panels = [ax for ax in plt.gcf().axes if ax.patches]
-    assert len(panels) == 3 and {ax.get_xlim() for ax in panels} == {panels[0].get_xlim()}
-    for i, ax in enumerate(panels):
-        assert ax.get_title() == f'channel {i}: ±{narrow[:, i].std().item():.2f} → ±{wide[:, i].std():.2f}'
-        first, second = ax.containers
-        assert max(o.get_height() for o in first) > 3 * max(o.get_height() for o in second)
-        assert sum(o.get_height() * o.get_width() for o in first) == pytest.approx(1), 'a density'
-
-
-def test_an_answer_has_a_bar_for_each_log_probability_and_says_the_probability():
-    log_probs = torch.tensor([0.5, 0.25, 0.125, 0.0625, *[0.0625 / 6] * 6]).log()
-    plot_answer(torch.rand(28, 28), log_probs)
-    ax = plt.gcf().axes[1]
-    assert [o.get_width() for o in ax.patches] == pytest.approx(log_probs.tolist())
-    assert [o.get_text().strip() for o in ax.texts][:4] == ['50.0%', '25.0%', '12.5%', '6.2%']
-    assert [o.get_facecolor() == ax.patches[0].get_facecolor() for o in ax.patches] == [True] + [False] * 9
-
-
-def test_feature_maps_have_a_row_for_each_stage_with_a_picture_and_leave_the_model_as_it_was():
-    model = nn.Sequential(conv_bn_relu(1, 2), nn.MaxPool2d(2), nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(1)).train()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    plot_features(model, torch.rand(1, 1, 28, 28))
-    assert [len(ax.images) for ax in plt.gcf().axes] == [1, 0, 0] + [1, 1, 0] * 2 + [1, 1, 1]
-    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-
-
-def test_the_schedule_is_drawn_up_to_the_recipes_highest_rate_and_below_it_the_test_accuracy_of_a_run(study):
-    run = study.of('model3')[0]
-    for spec, highest in (MODEL1, 0.01), (MODEL3, 0.05):
-        plot_schedule(spec.recipe, run=run, low=98)
-        rate, accuracy = plt.gcf().axes
-        (lr,) = rate.lines
-        assert max(lr.get_ydata()) == pytest.approx(highest, rel=1e-3) and max(lr.get_xdata()) == 20
-    assert accuracy.get_ylim()[0] == 98
-    (line,) = accuracy.lines
-    assert line.get_xdata().tolist() == [o['epoch'] for o in run.rows]
-    assert line.get_ydata().tolist() == pytest.approx([100 * o['valid_accuracy'] for o in run.rows])
 
 
 def rows(table):

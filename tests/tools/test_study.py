@@ -9,7 +9,7 @@ import subprocess
 import time
 from contextlib import suppress
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -108,11 +108,9 @@ def test_the_notebooks_example_trains_on_a_dask_cluster_what_two_processes_and_o
     threads = read_run('study/model1-seed0').device['threads']
     monkeypatch.setattr(study_module, 'available_cores', lambda: threads)
     run_study('model1', folder='one', **small | dict(processes=1))
-    for name in ('model1-seed0', 'model1-seed1'):
-        assert (
-            figures(tmp_path / 'study' / name) == figures(tmp_path / 'two' / name) == figures(tmp_path / 'one' / name)
-        )
-    assert {p.name for p in (tmp_path / 'study').iterdir()} == {'model1-seed0', 'model1-seed1'}
+    names = ['model1-seed0', 'model1-seed1']
+    dask, two, one = ([figures(tmp_path / o / name) for name in names] for o in ('study', 'two', 'one'))
+    assert dask == two == one and sorted(p.name for p in (tmp_path / 'study').iterdir()) == names
 
 
 def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(tmp_path):
@@ -175,7 +173,7 @@ def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(t
     for i, (there, *parts) in enumerate((
         (record(accs=(0.9,), source='mnist'), *asked),
         (record(accs=(0.9, 0.9)), *asked),
-        (record(accs=(0.9,), recipe=asdict(replace(MODEL1.recipe, epochs=1, lr=0.02))), *asked),
+        (record(accs=(0.9,), recipe=replace(MODEL1.recipe, epochs=1, lr=0.02)), *asked),
         (record(seed=5, accs=(0.9,)), *asked),
         (record('model1-gap', accs=(0.9,)), *asked),
         (record(accs=(0.9,), options=dict(dropout=0.1)), *asked),
@@ -252,7 +250,7 @@ interrupted = 130, 'the same command goes on'
 )
 def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path, name, to, code, message):
     "Of four seeds the first is there already, two are being trained, and the last one waits."
-    folder, args = put(tmp_path / 'study', record(accs=[0.9] * 20)), ('--epochs=20', '--source=digits', '--device=cpu')
+    folder, args = put(tmp_path / 'study', record(accs=[0.9] * 8)), ('--epochs=8', '--source=digits', '--device=cpu')
     before = contents(folder)
     asked = command('mnist_kit_study', 'model1', '--seeds=4', '--processes=2', '--out', folder, *args)
     how = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -272,10 +270,10 @@ def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path
     assert p.returncode == code and message in err and 'Traceback' not in err, err
     (begun,) = folder.glob('.model1-seed1.*')
     first = read_run(begun).rows[0]
-    run_study('model1', folder=folder, **small | dict(epochs=20))  # up to seed 1: that is enough to see
+    run_study('model1', folder=folder, **small | dict(epochs=8))  # up to seed 1: that is enough to see
     assert {o.name for o in folder.glob('[!.]*')} == {'model1-seed0', 'model1-seed1'}
     rows = Study(folder).of('model1')[1].rows
-    assert len(rows) == 20 and rows[0] == first, 'it went on, and did not begin again'
+    assert len(rows) == 8 and rows[0] == first, 'it went on, and did not begin again'
     assert {k: v for k, v in contents(folder).items() if 'seed0' in k} == before
 
 
