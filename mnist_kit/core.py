@@ -57,7 +57,7 @@ def pct(accuracy:float)->str: return f'{100*accuracy:.2f} %'  # of a fraction
 
 # %% ../nbs/00_core.ipynb #chk00002
 def _first_of(e):
-    "What is wrong, and where: the first of pydantic's errors, but another format before all that follows from it."
+    "Where pydantic's first error is, and what. A wrong `format`, the version of a record, comes first: it causes the others."
     o = min(e.errors(), key=lambda o: o['loc']!=('format',))
     return '.'.join(map(str, o['loc'])),o
 
@@ -105,7 +105,7 @@ def as_path(path:str|Path)->Path: return Path(os.path.expanduser(path))  # it ma
 def read_file(
     path:Path,  # of a regular file
     limit:int,  # bytes that it may have
-    what:str    # that it should be, for the message
+    what:str    # what the file should be, for the message
 )->bytes:
     "The content of a file. Raises `InputError` if it cannot be read, is no file, or is larger than it can be."
     at = repr(str(path)[:200])
@@ -143,8 +143,8 @@ def expect_free(
 # %% ../nbs/00_core.ipynb #l0ck0002
 @contextmanager
 def alone_in(
-    folder:Path, # that is there
-    what:str     # it is, for the message
+    folder:Path, # that exists
+    what:str     # what the folder is, for the message
 ):
     "Inside, no other process is in `folder`. Raises `InputError` if one is there already, or if it cannot be written."
     at = f'{what} {str(folder)!r}'
@@ -184,7 +184,7 @@ def stop_signals()->dict: # of signals, with what is done at each now
 @contextmanager
 def on_stop(handler=signal.default_int_handler # raises KeyboardInterrupt; `signal.SIG_IGN`: does nothing
 ):
-    "Inside, Ctrl-C, SIGTERM and SIGHUP do so."
+    "Inside, Ctrl-C, SIGTERM and SIGHUP call `handler`."
     old = stop_signals() if threading.current_thread() is threading.main_thread() else {}  # only there Python lets us
     try:
         for s in old: signal.signal(s, handler)

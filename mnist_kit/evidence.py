@@ -30,7 +30,7 @@ from .runs import *
 class Model1NoBatchNorm(Model1):
     "Model 1 with a bias in place of each batch normalisation. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
-        with torch.random.fork_rng(devices=[]): super().__init__()  # so that the weights below are the first of a seed
+        with torch.random.fork_rng(devices=[]): super().__init__()  # these weights are thrown away: in a fork they use up no seed
         for o in self.conv1,self.conv2,self.conv3,self.transition,self.conv4,self.conv5,self.reduce:
             o[0] = nn.Conv2d(o[0].in_channels, o[0].out_channels, o[0].kernel_size)
             del o[1]

@@ -163,7 +163,7 @@ def summary(
     return pd.DataFrame([*rows, total]).set_index('stage')
 
 # %% ../nbs/04_models.ipynb #065bc50f
-RECORDS = Path(str(files('mnist_kit')/'records'))  # a folder for each run, reported_curves.csv and claims.csv
+RECORDS = Path(str(files('mnist_kit')/'records'))  # runs with weights, a folder each; files of many runs; two tables
 
 def pretrained_folder(name:str # 'model1', 'model2' or 'model3'
 )->Path:

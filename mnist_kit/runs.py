@@ -137,12 +137,13 @@ def _make_folder(out, run):
     """The folder `out`, or for None: `model1-mnist-seed0` in `runs`, or the first of `…-2`, `…-3` … that is not there.
     Raises `InputError` if it cannot be made."""
     name = f'{run.model}-{run.source}-seed{run.seed}'
-    free = (Path('runs')/o for o in chain([name], (f'{name}-{i}' for i in count(2))))
-    out = out or next(o for o in free if not os.path.lexists(o))
-    try: out.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise InputError(f'output folder {str(out)!r} cannot be written ({e.strerror}): expected another') from e
-    return out
+    with InputError.for_any(f'output folder {str(out or "runs")!r} cannot be written', 'another'):
+        (out or Path('runs')).mkdir(parents=True, exist_ok=True)
+        if out: return out
+        for i in count(1):
+            with suppress(FileExistsError):  # another process may just have made it
+                (folder := Path('runs')/(name if i==1 else f'{name}-{i}')).mkdir()
+                return folder
 
 # %% ../nbs/06_runs.ipynb #drawrun1
 def draw_run(
@@ -343,7 +344,7 @@ def resume_run(
         run.status,run.message = 'running',''
         learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
         if prepare: prepare(learn)
-        if start: load_weights(learn.model, folder)  # of the right shape, and not lost if it ends before it begins
+        if start: load_weights(learn.model, folder)  # the first save comes before the first batch, and writes these
         _record_fit(learn, run, folder, bar, cbs, start)
     return folder
 

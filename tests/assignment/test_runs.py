@@ -193,6 +193,7 @@ def test_a_class_that_never_occurs_is_never_learned_and_the_others_are():
         (dict(out='x' * 300), 'too long'),
         (dict(out='file/run'), 'cannot be written'),
         (dict(out='link'), 'cannot be written'),
+        (dict(out='a\0b'), 'cannot be written'),
         (dict(out='taken'), 'already holds model.safetensors'),
     ],
     ids=str,
