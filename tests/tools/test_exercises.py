@@ -44,7 +44,6 @@ def raising(*args, **kwargs):
 
 
 def test_training_waits_for_a_network_that_is_right():
-    assert all('student.py' in o for o in CODE if 'eval: false' in o), 'only what writes and reads a file'
     (slow,) = [o for o in CODE if 'train_run(' in o]
     assert slow.startswith('#| slow\n') and 'check_run(run)' in slow
     space = dict(Regularised=nn.Identity, MODEL3=MODEL3, read_run=None, train_run=raising)
