@@ -342,17 +342,16 @@ def check_all(
         except Exception as e:  # such as a file that is there no more
             out = _not_started(describe_error(e), 'Check it again.')
             return [_report(files[0], out, _expected(files[0], **kwargs))]
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        futures = {pool.submit(one, files): i for i,files in enumerate(students)}
-        for o in as_completed(futures):
-            reports[futures[o]] = o.result()
-            if done: done([r for i in sorted(reports) for r in reports[i]])
-    finally:
-        stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        for p in running:
-            if p.poll() is None: end_session(p)
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            futures = {pool.submit(one, files): i for i,files in enumerate(students)}
+            for o in as_completed(futures):
+                reports[futures[o]] = o.result()
+                if done: done([r for i in sorted(reports) for r in reports[i]])
+        except BaseException:
+            stopped.set()
+            for p in running: end_session(p)
+            raise
     return [r for i in sorted(reports) for r in reports[i]]
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0022
