@@ -7,7 +7,7 @@ __all__ = ['REPORT_SCHEMA', 'Submission', 'split_name', 'find_submissions', 'Rep
            'class_line', 'rule_lines', 'write_csv', 'write_json', 'write_html']
 
 # %% ../../nbs/tools/grade.ipynb #2276e646
-import ast, csv, hashlib, io, json, re, threading, time
+import ast, csv, hashlib, io, json, re, time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -25,7 +25,7 @@ from ..spec import *
 from .findings import *
 from .findings import describe_error, visible
 from .sandbox import *
-from .sandbox import end_session
+from .sandbox import end_all_apart
 
 # %% ../../nbs/tools/grade.ipynb #85cccff7
 @dataclass(frozen=True)
@@ -255,12 +255,11 @@ def check_submission(
     train:dict|None=None,   # see `submission.judge`; and `data`, the folder of MNIST
     edition:Edition=EDITIONS['mnist_kit'], # whose numbers are asked for
     logits:bool=False,      # are raw scores asked for, in place of log-probabilities?
-    say=partial(print, flush=True), # where the epochs of a training are told
-    started=None            # called with the process
+    say=partial(print, flush=True) # where the epochs of a training are told
 )->Report:
     "What the rules find on a submission, checked in a process of its own. Raises `InputError`."
     sub = split_name(what) if isinstance(what, str) else what
-    if _is_exercises(sub): return _of_exercises(sub, timeout or 300, memory, threads, started)
+    if _is_exercises(sub): return _of_exercises(sub, timeout or 300, memory, threads)
     if sub.path is None: gap = gap or 'gap' in [o.name for o in SPECS[sub.name].stages]
     expected = _expected(sub, gap, run, train, edition, logits)
     limit,train = timeout or (1800 if train else 60),dict(train or {})
@@ -272,7 +271,7 @@ def check_submission(
     runs = 'from mnist_kit import runs' if sub.path is None or run or train else 'runs = None'
     tell = _Teller(visible(sub.what), say, timeout) if train else None
     out = run_apart('judge(note, runs=runs, **args)', args, f'from mnist_kit.tools.submission import judge; {runs}',
-                    limit, memory, heard=tell, started=started, env=env)
+                    limit, memory, heard=tell, env=env)
     return _report(sub, out, expected, memory, tell and tell.limit or limit)
 
 # %% ../../nbs/tools/grade.ipynb #exgr0002
@@ -282,11 +281,11 @@ def _is_exercises(sub):
     checks = rf'(?:"|\\n)(check_(?:{"|".join(EXERCISES).lower()}))\('
     return len(set(re.findall(checks.encode(), Path(sub.path).read_bytes())))>1
 
-def _of_exercises(sub, timeout, memory, threads, started):
+def _of_exercises(sub, timeout, memory, threads):
     "The report on the notebook of the exercises."
     args = dict(path=str(Path(sub.path).absolute()), threads=threads)
     first = 'from mnist_kit.tools.exercises import judge_notebook; import mnist_kit.all'  # which the notebook imports
-    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory, started=started)
+    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory)
     r = _report(sub, out, EXERCISES, memory, timeout)
     def of(o):
         if o.rule not in EXERCISES: return replace(o, required=False)
@@ -324,33 +323,31 @@ def check_all(
     **kwargs        # to `check_submission`
 )->list:            # of `Report`
     "The reports of several submissions. If interrupted, their processes are ended."
-    reports,running,stopped = {},[],threading.Event()
+    reports = {}
     kwargs.setdefault('threads', max(1, available_cores()//jobs) if jobs>1 else None)
     kept = {} if kept is None else kept
     students = [list(o) for _,o in groupby(subs, lambda o: o.file and o.root or object())]
-    def started(p):
-        running.append(p)
-        if stopped.is_set(): raise TrainingError('the check is interrupted')
     def one(files):
-        if stopped.is_set(): return None
         try:
             key = _fingerprint(files, **kwargs)
             if key in kept: return _REPORTS.validate_python(kept[key])
-            found = _each_model(files, started=started, **kwargs)
+            found = _each_model(files, **kwargs)
             if all(o.finished for o in found) and not kwargs.get('run'): kept[key] = [asdict(o) for o in found]
             return found
         except Exception as e:  # such as a file that is there no more
             out = _not_started(describe_error(e), 'Check it again.')
             return [_report(files[0], out, _expected(files[0], **kwargs))]
     with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(one, files): i for i,files in enumerate(students)}
         try:
-            futures = {pool.submit(one, files): i for i,files in enumerate(students)}
             for o in as_completed(futures):
                 reports[futures[o]] = o.result()
                 if done: done([r for i in sorted(reports) for r in reports[i]])
         except BaseException:
-            stopped.set()
-            for p in running: end_session(p)
+            for o in futures: o.cancel()
+            while any(o.running() for o in futures):
+                end_all_apart()
+                time.sleep(0.1)
             raise
     return [r for i in sorted(reports) for r in reports[i]]
 

@@ -98,15 +98,17 @@ def _end_below(pid):
                 with suppress(psutil.Error): o.kill()
             psutil.wait_procs(below, timeout=0.1)
 
-def end_session(
-    process # with a session of its own, as `run_apart` hands it to `started`
-):
-    "End a process and all that it has started; elsewhere than on Linux, what has lost its parent only in its session."
-    if process.poll() is None: _end_below(process.pid)
-    try: os.killpg(process.pid, signal.SIGKILL)
+def _end(guard):
+    "End a guard and all that it has started; elsewhere than on Linux, what has lost its parent only in its session."
+    if guard.poll() is None: _end_below(guard.pid)
+    try: os.killpg(guard.pid, signal.SIGKILL)
     except ProcessLookupError: pass
-    except AttributeError: process.kill()  # on Windows
-    process.wait()
+    except AttributeError: guard.kill()  # on Windows
+    guard.wait()
+
+def end_all_apart():
+    "End all that runs apart now. Whoever waits for it goes on, as if it had ended early by itself."
+    for guard in list(_busy): _end(guard)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0014
 class _Printed:
@@ -143,7 +145,7 @@ def _guard(first):
         print(p.exitcode, printed.n, file=answers, flush=True)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0043
-_waiting = defaultdict(list)  # guards, by what they have imported; a copy of this process has others
+_busy,_waiting = set(),defaultdict(list)  # guards; by what they have imported, and a copy of this process has others
 
 def _new_guard(first):
     "A Python that is a guard, with a session of its own."
@@ -184,7 +186,6 @@ def run_apart(
     timeout:float=60,  # seconds, all together, after `first`
     memory:int=2048,   # MiB, beyond what is there after `first`
     heard=None,        # called with all notes so far, ten times a second and at the end; may return a new `timeout`
-    started=None,      # called with the process
     env:dict={}        # further environment variables
 )->Outcome:
     "Run code in a process of its own, with limits."
@@ -192,7 +193,7 @@ def run_apart(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, open(f'{d}/notes.jsonl', 'xb+') as notes:
         for o in ('cwd','home','tmp'): os.mkdir(f'{d}/{o}')
         request = dict(folder=d, code=code, args=args, first=first, memory=memory, env=_environment(d)|env)
-        guard = _guard_for(first)
+        _busy.add(guard := _guard_for(first))
         waits = threading.Thread(target=lambda: answer.extend(guard.stdout.readline().split()), daemon=True)
         def hear():
             nonlocal began
@@ -203,7 +204,6 @@ def run_apart(
         try:
             print(ascii(request), file=guard.stdin, flush=True)
             waits.start()
-            if started: started(guard)
             while waits.is_alive() and not late:
                 waits.join(0.1)
                 noted = hear()
@@ -213,7 +213,8 @@ def run_apart(
             waits.join(10)
         finally:
             if answer and sys.platform=='linux': _waiting[first,os.getpid()].append(guard)
-            else: end_session(guard)
+            else: _end(guard)
+            _busy.discard(guard)
         noted = hear()
     if heard: heard(noted)
     ended = 'memory' if 'memory' in told else 'whole' if 'end' in told else 'time' if late else 'early'

@@ -151,7 +151,8 @@ from multiprocessing import get_context
 from mnist_kit.tools.sandbox import end_with_parent, run_apart
 if __name__ == '__main__':
     if sys.argv[1] == 'sandbox':
-        run_apart('import time; time.sleep(300)', started=lambda p: print(p.pid, flush=True))
+        code = 'import os, time; note(dict(pid=os.getpid())); time.sleep(300)'
+        run_apart(code, heard=lambda notes: notes and print(notes[0]['pid'], flush=True))
     else:
         with get_context('spawn').Pool(1, end_with_parent) as pool:
             print(pool.apply(os.getpid), flush=True)
