@@ -147,16 +147,15 @@ def _why(out, memory):
 
 def _of_process(out, memory, timeout, loads):
     "Does a submission finish within the limits, and is it quiet? Of what does not load, only what is wrong is said."
-    def found(rule, sentence, wrong, what, expected, hint):
-        return Finding(rule, sentence, False if wrong else loads or None, what, expected, hint if wrong else '')
-    why,hint = _why(out, memory),'Look for a loop that does not end, a tensor that grows with each call, or something ' \
-        'that ends the program; a model of this size needs milliseconds and a few megabytes.'
-    if _last(out.notes, 'at')=='training': hint = 'The training was not over: give it more (--timeout, --memory).'
-    return [found('finishes', 'It gets through within the limits of time and memory.', why,
-                  why or (f'in {out.seconds:.1f} s' if loads else 'not checked'),
-                  f'within {timeout:,.0f} s and {memory:,} MiB', hint),
-            found('quiet', 'It prints no more than a page.', out.printed>_PAGE, f'{out.printed:,} characters',
-                  f'at most {_PAGE:,} characters', 'Take the print calls out of forward and __init__.')]
+    why,loud,good = _why(out, memory),out.printed>_PAGE,loads or None
+    hint = ('The training was not over: give it more (--timeout, --memory).' if _last(out.notes, 'at')=='training' else
+            'Look for a loop that does not end, a tensor that grows with each call, or something that ends the program; a '
+            'model of this size needs milliseconds and a few megabytes.')
+    return [Finding('finishes', 'It gets through within the limits of time and memory.', False if why else good,
+                    why or (f'in {out.seconds:.1f} s' if loads else 'not checked'),
+                    f'within {timeout:,.0f} s and {memory:,} MiB', hint if why else ''),
+            Finding('quiet', 'It prints no more than a page.', False if loud else good, f'{out.printed:,} characters',
+                    f'at most {_PAGE:,} characters', 'Take the print calls out of forward and __init__.'*loud)]
 
 # %% ../../nbs/tools/grade.ipynb #5eee0426
 @dataclass

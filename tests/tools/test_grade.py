@@ -1,7 +1,6 @@
 "A submission cannot crash, hang or fill the check, and a class of them leaves a table."
 
 import csv
-import html
 import json
 import signal
 import subprocess
@@ -18,10 +17,10 @@ from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
 from mnist_kit.tools import cli, grade
 from mnist_kit.tools.findings import edition_for, expected_findings, findings_table
-from mnist_kit.tools.grade import LOADING, REPORT_SCHEMA, Report, Submission, check_all, check_submission, class_line
-from mnist_kit.tools.grade import find_submissions, rule_lines, split_name, write_csv, write_html, write_json
+from mnist_kit.tools.grade import LOADING, REPORT_SCHEMA, Report, Submission, check_all, check_submission
+from mnist_kit.tools.grade import find_submissions, split_name, write_csv, write_json
 from mnist_kit.tools.rules import check_model
-from mnist_kit.tools.sandbox import Outcome, run_apart
+from mnist_kit.tools.sandbox import run_apart
 from submissions import faulty, handed_in
 
 FAULTY = Path(faulty.__file__)
@@ -395,40 +394,6 @@ def report(what='a.py', **holds):
     return Report(what, [replace(o, holds=holds.get(k, True), found='found', hint='hint') for k, o in RULES.items()])
 
 
-NASTY = '\x1b[2J\u202e<script>alert(1)</script>&"\''
-
-
-def test_what_a_student_writes_is_shown_and_never_run(tmp_path):
-    note = dict(rule='budget', sentence='', holds=False, found=NASTY, expected='', hint=NASTY, required=True)
-    out = Outcome([dict(finding=note), dict(model=NASTY, others=[]), dict(at=NASTY)], 'early', 1, 0, 1.0)
-    made = grade._report(Submission(NASTY, 'a.py'), out, RULES, 1, 1)
-    (tmp_path / 'a').mkdir()
-    write_html([made], tmp_path / 'a.html')
-    write_csv([made], tmp_path / 'a.csv')
-    write_json([made], tmp_path / 'a.json')
-    table = findings_table(made.findings) + class_line(made)
-    for text in (table, *(o.read_text() for o in tmp_path.glob('a.*'))):
-        assert '\x1b' not in text and '\u202e' not in text and '[2J' in text
-    page = (tmp_path / 'a.html').read_text()
-    assert '<script' not in page and html.unescape(page).count('<script>alert(1)</script>&"\'') >= 3
-    assert 'src=' not in page and 'http' not in page.replace('http-equiv', ''), 'it needs no other file'
-
-
-def test_the_csv_disarms_formulas_and_leaves_empty_cells_empty(tmp_path):
-    write_csv([report('=1+1'), report('-x'), report('@a'), report('+a')], tmp_path / 'o.csv')
-    header, *rows = csv.reader((tmp_path / 'o.csv').open(newline=''))
-    assert [r[0] for r in rows] == ["'=1+1", "'-x", "'@a", "'+a"]
-    assert {rows[0][header.index(k)] for k in ('model', 'run', 'failed')} == {''}
-
-
-def test_each_broken_rule_is_a_line_for_the_class():
-    lines = rule_lines([report(budget=False), report(budget=False, bias_before_norm=False), report(shape=None)])
-    assert [o.partition(':')[0] for o in lines] == [
-        '2 of 3 break budget',
-        '1 of 3 break bias before norm (not required)',
-    ]
-
-
 def test_the_report_is_as_its_schema_says(tmp_path):
     jsonschema = pytest.importorskip('jsonschema')
     write_json([report(shape=None), report(loads=False)], tmp_path / 'o.json')
@@ -436,15 +401,13 @@ def test_the_report_is_as_its_schema_says(tmp_path):
     jsonschema.validate(whole, REPORT_SCHEMA)
     first = whole['submissions'][0]
     for place in (whole, whole['edition'], first, first['findings'][0]):
-        for key, value in list(place.items()):
-            del place[key]
+        for key in [*place, 'more']:
+            before = dict(place)
+            place.update(more=1) if key == 'more' else place.pop(key)
             with pytest.raises(jsonschema.ValidationError):
                 jsonschema.validate(whole, REPORT_SCHEMA)
-            place[key] = value
-        place['more'] = 1
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(whole, REPORT_SCHEMA)
-        del place['more']
+            place.clear()
+            place.update(before)
 
 
 def test_what_is_unchanged_is_not_checked_again(tmp_path, monkeypatch):
@@ -491,17 +454,6 @@ def test_a_training_may_take_three_times_what_its_first_epoch_promises(monkeypat
     now[0] = 60.0
     assert tell(notes) == 50 + 60 + 3 * 40 * 20, 'it is measured once'
     assert grade._Teller('a.py', said.append, 7)(notes) == 7, 'unless one is given'
-
-
-def test_a_training_that_is_stopped_says_how_far_it_came():
-    epoch = [dict(epoch=dict(epoch=i, train_accuracy=0.9, valid_accuracy=0.9), of=20) for i in range(1, 7)]
-    loads = dict(rule='loads', sentence='', holds=True, found='class Net', expected='', hint='', required=True)
-    out = Outcome([dict(finding=loads), dict(at='training'), *epoch], 'time', -9, 0, 100.0)
-    expected = LOADING | expected_findings(run=True)
-    found = {o.rule: o for o in grade._report(Submission('a.py', 'a.py'), out, expected, 1, 100).findings}
-    assert found['target'].holds is None, 'it is not the model that fails'
-    assert found['finishes'].holds is False and '6 of 20 epochs' in found['finishes'].found
-    assert 'timeout' in found['finishes'].hint
 
 
 def test_missing_mnist_stops_a_training_before_anybody_is_checked(said, tmp_path, monkeypatch):

@@ -116,15 +116,6 @@ class NoNorm(nn.Sequential):
         super().__init__(*first, *last, nn.Flatten(), nn.LogSoftmax(1))
 
 
-Flattened = changed(
-    dict(
-        body=lambda: nn.Sequential(
-            block(1, 4), nn.MaxPool2d(2), block(4, 8), nn.MaxPool2d(2), block(8, 16), nn.ZeroPad2d(2)
-        ),
-        head=lambda: nn.Sequential(nn.Linear(16 * 7 * 7, 5), nn.Linear(5, 10)),
-    ),
-    scores=lambda self, x: self.head(self.body(x).flatten(1)),
-)
 DenseInDisguise = changed(
     dict(body=lambda: nn.Sequential(block(1, 4), block(4, 8), nn.MaxPool2d(6)), head=lambda: nn.Linear(8 * 4 * 4, 10)),
     scores=lambda self, x: torch.einsum('ni,oi->no', self.body(x).flatten(1), self.head.weight) + self.head.bias,
@@ -214,7 +205,6 @@ FOUND = dict(
     BiasBeforeReLU=('bias_before_norm', 'none', ''),
     Ghost=('bias_before_norm', '`body.0.0.bias`', ''),
     GhostAlways=('shape', "RuntimeError: shape '[0, 32, 26, 26]' is invalid", 'shape ignores_neighbours'),
-    Flattened=('convolutional', 'a fully connected layer over 784 values of 49 pixels in 16', 'convolutional'),
     DenseInDisguise=('convolutional', 'a fully connected layer over 128 values of 16 pixels in 8', 'convolutional'),
     DenseOverFewPixels=('convolutional', 'a fully connected layer over 16 values of 16 pixels', 'convolutional'),
     DeadReLU=('gradients', 'only zeros for body.0.0.', 'gradients'),
