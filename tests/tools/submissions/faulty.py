@@ -62,8 +62,6 @@ class RefusesBlack(Sound):
 EvaluatesAlways = changed(forward=lambda self, x: Sound.forward(self.eval(), x))
 Logits = changed(forward=Sound.scores)
 RawScoresInTraining = changed(forward=lambda self, x: self.scores(x) if self.training else Sound.forward(self, x))
-Sigmoid = changed(forward=lambda self, x: torch.sigmoid(self.scores(x)))
-PooledAfterwards = changed(forward=lambda self, x: F.log_softmax(self.head(self.body(x)), dim=1).mean((2, 3)))
 OverTheBatch = changed(forward=lambda self, x: F.log_softmax(self.scores(x), dim=0))
 OverOnePlace = changed(forward=lambda self, x: F.log_softmax(self.head(self.pool(self.body(x))), dim=-1).flatten(1))
 Maps = changed(forward=lambda self, x: F.log_softmax(self.head(self.pool(self.body(x))), dim=1))
@@ -189,10 +187,7 @@ BREAKS = dict(finishes='NeverEnds Hog Leaves', quiet='Prints', loads='WantsArgum
 FOUND = dict(
     Raises=('runs', 'RuntimeError: one', 'runs'),
     EvaluatesAlways=('runs', 'forward calls self.train() or self.eval()', 'runs'),
-    Logits=('log_probabilities', 'raw scores, as `CrossEntropyLoss` takes them', 'log_probabilities'),
     RawScoresInTraining=('log_probabilities', 'in training, raw scores, as `CrossEntropyLoss`', 'log_probabilities'),
-    Sigmoid=('log_probabilities', 'between 0 and 1, but', 'log_probabilities'),
-    PooledAfterwards=('log_probabilities', 'in training, none above 0, but the exponentials', 'log_probabilities'),
     OverTheBatch=('log_probabilities', 'log-probabilities over the batch', 'log_probabilities ignores_neighbours'),
     OverOnePlace=('log_probabilities', 'only zeros, as log_softmax gives them', 'log_probabilities gradients'),
     Maps=('shape', '(40, 10, 1, 1) for 40 images', 'shape'),
