@@ -105,7 +105,7 @@ def _defines(node):
 @contextmanager
 def _at_most(seconds):
     "Raises `TookTooLong` inside when the time is over; on Windows there is no limit."
-    def late(*_): raise TookTooLong(f'not done after {seconds:g} s')
+    def late(*_): raise TookTooLong(f'not done after {seconds:.0f} s')
     if not hasattr(signal, 'setitimer'):
         yield
         return
@@ -124,7 +124,7 @@ def _take(module, path, patience):
     def attempt(where, f, constant=False):
         nonlocal whole
         try:
-            with _at_most(max(0.01, until-time.monotonic()) if whole else patience): return f()
+            with _at_most(max(1, until-time.monotonic()) if whole else patience): return f()
         except BaseException as e:
             memory_or(e)
             if constant and not whole and isinstance(e, NameError): return  # it needs what was left out
