@@ -148,13 +148,6 @@ def test_what_has_no_model_is_a_row_and_is_told_what_to_do(loaded, who):
     assert loads.hint and all(o in loads.found + loads.hint for o in REFUSED[who])
 
 
-def test_a_folder_for_each_student_is_a_submission_with_its_name(class_folder):
-    found = {o.what: o for o in find_submissions([str(class_folder)]) if o.file != 'src/layers.py'}
-    assert [*found] == 'ada ben cleo dan eve finn gil hana ida jon kim lea moe nia ola pia'.split()
-    assert found['dan'].file == 'src/model.py', 'and not train.py, which only imports it'
-    assert found['dan'].root == str(class_folder / 'dan')
-
-
 def test_of_several_files_only_those_with_a_network_are_rows(class_folder, monkeypatch):
     def check(sub, **kwargs):
         if 'layers' in sub.file:
@@ -209,16 +202,9 @@ def test_a_class_is_judged_as_a_careful_reader_would(class_folder, tmp_path):
     assert status == 1, err
     rows = list(csv.DictReader((tmp_path / 'c.csv').open(newline='')))
     failed = {f'{r["submission"]} {r["model"]}'.strip(): r['failed'] for r in rows}
-    sound = [f'{k} Net' for k in 'ada ben dan eve finn gil hana ida ola pia'.split()]
-    assert failed == dict.fromkeys(sound, '') | {
-        'cleo Model_1': 'budget',
-        'cleo Model_2': 'runs',
-        'cleo Model_3': '',
-        'jon': 'loads',
-        'kim Net': 'loads',
-        'lea Net': 'log_probabilities',
-        'moe Net': 'budget',
-        'nia Net': 'loads',
+    assert {k: v for k, v in failed.items() if v} == {
+        **{'cleo Model_1': 'budget', 'cleo Model_2': 'runs', 'moe Net': 'budget', 'lea Net': 'log_probabilities'},
+        **{'jon': 'loads', 'kim Net': 'loads', 'nia Net': 'loads'},
     }
     assert list(failed) == sorted(failed) and all((r['holds'] == 'yes') == (r['failed'] == '') for r in rows)
     assert len({r['required_rules'].split(' of ')[1] for r in rows}) == 1, 'all have the same number of rules'
@@ -250,21 +236,6 @@ def test_a_class_is_found_because_it_is_the_only_one_and_a_neighbours_file_name_
     assert report.findings[0].found == 'class Anything' and report.title == 'student.py:Anything'
 
 
-def test_one_submission_does_not_find_what_another_writes_and_one_that_has_gone_does_not_stop_the_rest(
-    tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'a.py').write_text("import os; os.fork()\nopen('mine.txt', 'w').write('x')\n" + NET)
-    (tmp_path / 'b.py').write_text("import os\nassert not os.path.exists('mine.txt')\n" + NET)
-    (tmp_path / 'gone.py').touch()
-    subs = find_submissions(['a.py', 'gone.py', 'b.py'])
-    (tmp_path / 'gone.py').unlink()
-    reports = check_all(subs, threads=1)
-    assert [r.findings[0].holds for r in reports] == [True, False, True] and not (tmp_path / 'mine.txt').exists()
-    assert broken(reports[0]) == ['batch_normalisation'], findings_table(reports[0].findings)
-    assert len({o.rule for o in reports[0].findings}) == len(reports[0].findings), 'a copy of it adds none'
-
-
 HOSTILE = """
 import os, sys
 sys.path.append('..')
@@ -278,24 +249,25 @@ rules.RULES.clear()
 """ + NET.replace('28)', '28); self.name = "x"')
 
 
-def test_a_hostile_submission_harms_its_own_row_only(tmp_path):
-    (tmp_path / 'a.py').write_text(HOSTILE)
-    (tmp_path / 'b.py').write_text(NET)
-    a, b = check_all(find_submissions([tmp_path]), threads=1)
-    assert not a.holds and a.unchecked >= 12, 'a rule that is taken away is not checked, and so does not hold'
-    assert broken(b) == ['batch_normalisation'] and b.unchecked == 0
-    assert [o.rule for o in a.findings] == [o.rule for o in b.findings] and len(a.required) == len(b.required)
-    assert [o.sentence for o in a.findings] == [o.sentence for o in b.findings]
-
-
-def test_an_error_of_the_check_itself_is_one_row(monkeypatch):
-    def fails(*args, **kwargs):
-        raise RecursionError('too \x1b[2J deep')
-
-    monkeypatch.setattr(grade, 'run_apart', fails)
-    a, b = check_all(find_submissions([f'{FAULTY}:Sound', f'{FAULTY}:Logits']))
-    assert broken(a) == broken(b) == ['loads'] and 'too \\x1b[2J deep' in a.findings[0].found
-    assert a.score == '0 of 16'
+def test_one_submission_harms_its_own_row_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forks = "import os; os.fork()\nopen('mine.txt', 'w').write('x')\n" + NET
+    meets = "import os\nassert not os.path.exists('mine.txt')\n" + NET
+    for name, text in dict(forks=forks, gone='', hostile=HOSTILE, meets=meets).items():
+        Path(f'{name}.py').write_text(text)
+    subs = find_submissions([tmp_path])
+    Path('gone.py').unlink()
+    reports = check_all(subs, threads=1)
+    forks, gone, hostile, meets = reports
+    assert broken(forks) == broken(meets) == ['batch_normalisation'], findings_table(meets.findings)
+    assert meets.findings[1].holds and meets.unchecked == 0 and not Path('mine.txt').exists()
+    assert broken(gone) == ['loads'] and gone.score == '0 of 16'
+    assert not hostile.holds and hostile.unchecked >= 12, (
+        'a rule that is taken away is not checked, and so does not hold'
+    )
+    assert len({str([(f.rule, f.sentence, f.required) for f in o.findings]) for o in reports}) == 1, (
+        'all have the same rows'
+    )
 
 
 def test_an_interrupt_ends_all_that_runs(tmp_path, monkeypatch):
