@@ -91,7 +91,7 @@ def _environment(folder):
 def _end_below(pid):
     "End all that a process has started, and that those have."
     with suppress(psutil.NoSuchProcess):  # it is gone itself
-        for _ in range(100):  # some may start others meanwhile
+        for _ in range(20):  # some may start others meanwhile
             below = psutil.Process(pid).children(recursive=True)
             if not below: return
             for o in below:
@@ -129,6 +129,7 @@ def _guard(first):
     os.dup2(nothing, 1)
     if copies:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        os.register_at_fork(after_in_child=answers.close)  # nobody's code can answer
         with suppress(Exception): exec(first, {})  # `_run_child` meets it again
     else: end_with_parent()
     for request in sys.stdin:
@@ -182,7 +183,7 @@ _START = 300  # seconds, for `first`
 def run_apart(
     code:str,          # Python, run with limits; it may call `note` with a dict, and finds what it is given as `args`
     args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
-    first:str='',      # run before the limits are set: imports; they are done once for all calls
+    first:str='',      # run before the limits are set: imports; they are done once for all calls that follow one another
     timeout:float=60,  # seconds, all together, after `first`
     memory:int=2048,   # MiB, beyond what is there after `first`
     heard=None,        # called with all notes so far, ten times a second and at the end; may return a new `timeout`
@@ -210,7 +211,7 @@ def run_apart(
                 if heard: timeout = heard(noted) or timeout
                 late = time.perf_counter()-began>timeout
             if late: _end_below(guard.pid)
-            waits.join(10)
+            waits.join(5)
         finally:
             if answer and sys.platform=='linux': _waiting[first,os.getpid()].append(guard)
             else: _end(guard)
