@@ -55,6 +55,7 @@ def _read_notes(file):
 def _run_child(folder, code, args, first, memory, env):
     "What the process of `run_apart` does, in a folder of its own."
     end_with_parent()
+    os.mkdir(f'{folder}/cwd')
     os.chdir(f'{folder}/cwd')
     os.environ.clear()
     os.environ.update(env)
@@ -82,8 +83,9 @@ _NEEDED = '''PATH LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBR
 OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE OPENBLAS_L2_SIZE CUDA_VISIBLE_DEVICES'''.split()
 
 def _environment(folder):
-    "What a process finds in `os.environ`, with its home and its temporary files in `folder`."
+    "What a process finds in `os.environ`, with its home and its temporary files in `folder`, where these are made."
     home,tmp = f'{folder}/home',f'{folder}/tmp'
+    for o in (home, tmp): os.mkdir(o)
     return {k: v for k,v in os.environ.items() if k.upper() in _NEEDED} | dict(
         HOME=home, USERPROFILE=home, TMPDIR=tmp, TEMP=tmp, TMP=tmp, PYTHONUSERBASE=site.getuserbase(),
         PYTHONDONTWRITEBYTECODE='1', MPLBACKEND='Agg')
@@ -146,7 +148,8 @@ def _guard(first):
         print(p.exitcode, printed.n, file=answers, flush=True)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0043
-_busy,_waiting = set(),defaultdict(list)  # guards; by what they have imported, and a copy of this process has others
+_waiting = defaultdict(list)  # guards, by what they have imported; a copy of this process has others
+_busy = set()                 # guards
 
 def _new_guard(first):
     "A Python that is a guard, with a session of its own."
@@ -178,8 +181,6 @@ class Outcome:
     seconds:float # that it ran
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0022
-_START = 300  # seconds, for `first`
-
 def run_apart(
     code:str,          # Python, run with limits; it may call `note` with a dict, and finds what it is given as `args`
     args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
@@ -190,9 +191,8 @@ def run_apart(
     env:dict={}        # further environment variables
 )->Outcome:
     "Run code in a process of its own, with limits."
-    began,late,told,answer = time.perf_counter()+_START,False,set(),[]
+    late,told,answer,began = False,set(),[],time.perf_counter()+300  # seconds, for `first`
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, open(f'{d}/notes.jsonl', 'xb+') as notes:
-        for o in ('cwd','home','tmp'): os.mkdir(f'{d}/{o}')
         request = dict(folder=d, code=code, args=args, first=first, memory=memory, env=_environment(d)|env)
         _busy.add(guard := _guard_for(first))
         waits = threading.Thread(target=lambda: answer.extend(guard.stdout.readline().split()), daemon=True)
