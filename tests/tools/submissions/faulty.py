@@ -160,7 +160,6 @@ POOLINGS = dict(
 
 # ---------------------------------------------------------------- what ends or fills a process
 
-NeverEnds = changed(forward=lambda self, x: any(iter(int, 1)))
 Hog = changed(forward=lambda self, x: torch.zeros(4096, 2**18))
 Leaves = changed(forward=lambda self, x: os._exit(3))
 
@@ -181,7 +180,7 @@ class ForgetsSuper(nn.Module):
         self.conv = nn.Conv2d(1, 10, 28)
 
 
-BREAKS = dict(finishes='NeverEnds Hog Leaves', quiet='Prints', loads='WantsArguments ForgetsSuper')
+BREAKS = dict(Hog='finishes', Leaves='finishes', Prints='quiet', WantsArguments='loads', ForgetsSuper='loads')
 
 # the rule, and what it finds; then the required rules that do not hold
 FOUND = dict(
