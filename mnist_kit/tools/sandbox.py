@@ -124,8 +124,8 @@ class _Printed:
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0041
 def _guard(first):
-    """For each request, a line: run it, end what is left of it, and answer with a line, its status and how many characters
-    it has printed."""
+    """Wait for requests, each a line. Run it, end what is left of it, and answer with a line: its status, and how many
+    characters it has printed."""
     above,copies = os.getppid(),sys.platform=='linux'
     answers,nothing = os.fdopen(os.dup(1), 'w'),os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
@@ -148,8 +148,8 @@ def _guard(first):
         print(p.exitcode, printed.n, file=answers, flush=True)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0043
-_waiting = defaultdict(list)  # guards, by what they have imported; a copy of this process has others
-_busy = set()                 # guards
+_waiting = defaultdict(list)  # guards, by what they have imported and for whom: a copy of this process has others
+_busy = set()                 # guards whose answer is waited for
 
 def _new_guard(first):
     "A Python that is a guard, with a session of its own."

@@ -119,7 +119,8 @@ def _at_most(seconds):
 _FIRST_LINES = dict(torch=torch, nn=nn, F=nn.functional)  # that stayed behind in a notebook when a class was copied
 
 def _take(module, path, patience):
-    "Run in `module` what a file or notebook defines, and of a file, until something fails, all; (what, where) it failed."
+    """Run in `module` what a file or notebook defines, one statement after the other; and of a file what it does, too, until
+    something fails. What comes back is (exception, where) of each that failed."""
     futures,failed,until,whole = [],[],time.monotonic()+patience,not path.endswith('.ipynb')
     def attempt(where, f, constant=False):
         nonlocal whole
