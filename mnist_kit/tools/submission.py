@@ -131,7 +131,7 @@ def _take(module, path, patience):
             if constant and not whole and isinstance(e, NameError): return  # it needs what was left out
             failed.append((e, '' if isinstance(e, SyntaxError) else where))  # which says it itself
             whole = False
-            if isinstance(e, NameError) and e.name in _FIRST_LINES:
+            if isinstance(e, NameError) and e.name in _FIRST_LINES.keys()-vars(module).keys():
                 vars(module).update(_FIRST_LINES)
                 return attempt(where, f)
     def run(node): exec(compile(ast.Module([*futures, node], []), path, 'exec'), vars(module))

@@ -69,6 +69,7 @@ FILES = {  # what is in it: parts of what was found of the loading, and of the h
     'y = 2\n\n1/0\n': ('ZeroDivisionError', 'line 3', 'without an error'),
     ODD: (r'bad \udcff \x1b here', 'line 1'),
     'raise KeyboardInterrupt': ('KeyboardInterrupt', 'line 1'),
+    'raise NameError("name \'nn\' is not defined", name="nn")': ('NameError', 'line 1', 'first lines are missing'),
     'class E(Exception):\n    def __str__(self): 1/0\nraise E': ('cannot be shown', 'line 3'),
 }
 
