@@ -7,7 +7,7 @@ __all__ = ['REPORT_SCHEMA', 'Submission', 'split_name', 'find_submissions', 'Rep
            'class_line', 'rule_lines', 'write_csv', 'write_json', 'write_html']
 
 # %% ../../nbs/tools/grade.ipynb #2276e646
-import ast, csv, hashlib, io, json, re, threading, time
+import ast, csv, hashlib, io, json, re, time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -25,7 +25,7 @@ from ..spec import *
 from .findings import *
 from .findings import describe_error, visible
 from .sandbox import *
-from .sandbox import end_session
+from .sandbox import end_all_apart
 
 # %% ../../nbs/tools/grade.ipynb #85cccff7
 @dataclass(frozen=True)
@@ -147,16 +147,15 @@ def _why(out, memory):
 
 def _of_process(out, memory, timeout, loads):
     "Does a submission finish within the limits, and is it quiet? Of what does not load, only what is wrong is said."
-    def found(rule, sentence, wrong, what, expected, hint):
-        return Finding(rule, sentence, False if wrong else loads or None, what, expected, hint if wrong else '')
-    why,hint = _why(out, memory),'Look for a loop that does not end, a tensor that grows with each call, or something ' \
-        'that ends the program; a model of this size needs milliseconds and a few megabytes.'
-    if _last(out.notes, 'at')=='training': hint = 'The training was not over: give it more (--timeout, --memory).'
-    return [found('finishes', 'It gets through within the limits of time and memory.', why,
-                  why or (f'in {out.seconds:.1f} s' if loads else 'not checked'),
-                  f'within {timeout:,.0f} s and {memory:,} MiB', hint),
-            found('quiet', 'It prints no more than a page.', out.printed>_PAGE, f'{out.printed:,} characters',
-                  f'at most {_PAGE:,} characters', 'Take the print calls out of forward and __init__.')]
+    why,loud,good = _why(out, memory),out.printed>_PAGE,loads or None
+    hint = ('The training was not over: give it more (--timeout, --memory).' if _last(out.notes, 'at')=='training' else
+            'Look for a loop that does not end, a tensor that grows with each call, or something that ends the program; a '
+            'model of this size needs milliseconds and a few megabytes.')
+    return [Finding('finishes', 'It gets through within the limits of time and memory.', False if why else good,
+                    why or (f'in {out.seconds:.1f} s' if loads else 'not checked'),
+                    f'within {timeout:,.0f} s and {memory:,} MiB', hint if why else ''),
+            Finding('quiet', 'It prints no more than a page.', False if loud else good, f'{out.printed:,} characters',
+                    f'at most {_PAGE:,} characters', 'Take the print calls out of forward and __init__.'*loud)]
 
 # %% ../../nbs/tools/grade.ipynb #5eee0426
 @dataclass
@@ -255,12 +254,11 @@ def check_submission(
     train:dict|None=None,   # see `submission.judge`; and `data`, the folder of MNIST
     edition:Edition=EDITIONS['mnist_kit'], # whose numbers are asked for
     logits:bool=False,      # are raw scores asked for, in place of log-probabilities?
-    say=partial(print, flush=True), # where the epochs of a training are told
-    started=None            # called with the process
+    say=partial(print, flush=True) # where the epochs of a training are told
 )->Report:
     "What the rules find on a submission, checked in a process of its own. Raises `InputError`."
     sub = split_name(what) if isinstance(what, str) else what
-    if _is_exercises(sub): return _of_exercises(sub, timeout or 300, memory, threads, started)
+    if _is_exercises(sub): return _of_exercises(sub, timeout or 300, memory, threads)
     if sub.path is None: gap = gap or 'gap' in [o.name for o in SPECS[sub.name].stages]
     expected = _expected(sub, gap, run, train, edition, logits)
     limit,train = timeout or (1800 if train else 60),dict(train or {})
@@ -272,7 +270,7 @@ def check_submission(
     runs = 'from mnist_kit import runs' if sub.path is None or run or train else 'runs = None'
     tell = _Teller(visible(sub.what), say, timeout) if train else None
     out = run_apart('judge(note, runs=runs, **args)', args, f'from mnist_kit.tools.submission import judge; {runs}',
-                    limit, memory, heard=tell, started=started, env=env)
+                    limit, memory, heard=tell, env=env)
     return _report(sub, out, expected, memory, tell and tell.limit or limit)
 
 # %% ../../nbs/tools/grade.ipynb #exgr0002
@@ -282,11 +280,11 @@ def _is_exercises(sub):
     checks = rf'(?:"|\\n)(check_(?:{"|".join(EXERCISES).lower()}))\('
     return len(set(re.findall(checks.encode(), Path(sub.path).read_bytes())))>1
 
-def _of_exercises(sub, timeout, memory, threads, started):
+def _of_exercises(sub, timeout, memory, threads):
     "The report on the notebook of the exercises."
     args = dict(path=str(Path(sub.path).absolute()), threads=threads)
     first = 'from mnist_kit.tools.exercises import judge_notebook; import mnist_kit.all'  # which the notebook imports
-    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory, started=started)
+    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory)
     r = _report(sub, out, EXERCISES, memory, timeout)
     def of(o):
         if o.rule not in EXERCISES: return replace(o, required=False)
@@ -324,35 +322,32 @@ def check_all(
     **kwargs        # to `check_submission`
 )->list:            # of `Report`
     "The reports of several submissions. If interrupted, their processes are ended."
-    reports,running,stopped = {},[],threading.Event()
+    reports = {}
     kwargs.setdefault('threads', max(1, available_cores()//jobs) if jobs>1 else None)
     kept = {} if kept is None else kept
     students = [list(o) for _,o in groupby(subs, lambda o: o.file and o.root or object())]
-    def started(p):
-        running.append(p)
-        if stopped.is_set(): raise TrainingError('the check is interrupted')
     def one(files):
-        if stopped.is_set(): return None
         try:
             key = _fingerprint(files, **kwargs)
             if key in kept: return _REPORTS.validate_python(kept[key])
-            found = _each_model(files, started=started, **kwargs)
+            found = _each_model(files, **kwargs)
             if all(o.finished for o in found) and not kwargs.get('run'): kept[key] = [asdict(o) for o in found]
             return found
         except Exception as e:  # such as a file that is there no more
             out = _not_started(describe_error(e), 'Check it again.')
             return [_report(files[0], out, _expected(files[0], **kwargs))]
-    pool = ThreadPoolExecutor(jobs)
-    try:
+    with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(one, files): i for i,files in enumerate(students)}
-        for o in as_completed(futures):
-            reports[futures[o]] = o.result()
-            if done: done([r for i in sorted(reports) for r in reports[i]])
-    finally:
-        stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        for p in running:
-            if p.poll() is None: end_session(p)
+        try:
+            for o in as_completed(futures):
+                reports[futures[o]] = o.result()
+                if done: done([r for i in sorted(reports) for r in reports[i]])
+        except BaseException:
+            for o in futures: o.cancel()
+            while any(o.running() for o in futures):
+                end_all_apart()
+                time.sleep(0.1)
+            raise
     return [r for i in sorted(reports) for r in reports[i]]
 
 # %% ../../nbs/tools/grade.ipynb #a3gr0022

@@ -6,10 +6,12 @@
 __all__ = ['end_with_parent', 'Outcome', 'run_apart']
 
 # %% ../../nbs/tools/sandbox.ipynb #f72a5bfc
-import ast, ctypes, io, json, os, select, signal, site, socket, subprocess, sys, tempfile, threading, time, traceback
+import ast, ctypes, io, json, os, signal, site, subprocess, sys, tempfile, threading, time, traceback
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -49,53 +51,24 @@ def _read_notes(file):
         except (ValueError, RecursionError): pass
     return [o for o in found if isinstance(o, dict)]
 
-# %% ../../nbs/tools/sandbox.ipynb #a3sb0031
-def _end_below(pid):
-    "End all that a process has started, and that those have."
-    with suppress(psutil.NoSuchProcess):  # it is gone itself
-        for _ in range(100):  # some may start others meanwhile
-            alive = []
-            for o in psutil.Process(pid).children(recursive=True):
-                with suppress(psutil.Error):
-                    if o.status()!=psutil.STATUS_ZOMBIE: alive.append(o.kill())
-            if not alive: return
-            time.sleep(0.01)
-
-def _stand_between(ended):
-    "A copy of this process goes on. This one waits for it, ends what it has started, and writes its status to `ended`."
-    above = os.getppid()
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    worker,status = os.fork(),None
-    if not worker: return os.close(ended)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while status is None and os.getppid()==above:
-        pid,found = os.waitpid(worker, os.WNOHANG)
-        if pid: status = os.waitstatus_to_exitcode(found)
-        else: time.sleep(0.02)
-    _end_below(os.getpid())
-    if status is not None: os.write(ended, str(status).encode())
-    os._exit(0)
-
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0010
-def _run_child(folder):
-    "What the process of `run_apart` does, with a request in its folder, see `_start`."
+def _run_child(folder, code, args, first, memory, env):
+    "What the process of `run_apart` does, in a folder of its own."
     end_with_parent()
-    request = folder/'request'
-    o = ast.literal_eval(request.read_text(encoding='utf-8'))
-    request.unlink()
-    os.chdir(folder/'cwd')
+    os.mkdir(f'{folder}/cwd')
+    os.chdir(f'{folder}/cwd')
     os.environ.clear()
-    os.environ.update(o['env'])
+    os.environ.update(env)
     tempfile.tempdir = None  # it is looked up again
-    note,status = _Notes(folder/'notes.jsonl'),0
-    names = dict(note=note, args=o['args'])
-    exec(o['first'], names)
+    note,status = _Notes(f'{folder}/notes.jsonl'),0
+    names = dict(note=note, args=args)
+    exec(first, names)
     note(dict(ready=True))
     this = psutil.Process()
     with suppress(AttributeError, ValueError, OSError, psutil.Error):  # macOS and Windows have no such limit
-        this.rlimit(psutil.RLIMIT_DATA, (this.memory_info().data+o['memory']*2**20,)*2)
+        this.rlimit(psutil.RLIMIT_DATA, (this.memory_info().data+memory*2**20,)*2)
     try:
-        exec(o['code'], names)
+        exec(code, names)
         note(dict(end=True))
     except MemoryError: note(dict(memory=True))
     except BaseException:
@@ -110,103 +83,34 @@ _NEEDED = '''PATH LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBR
 OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE OPENBLAS_L2_SIZE CUDA_VISIBLE_DEVICES'''.split()
 
 def _environment(folder):
-    "What a process finds in `os.environ`, with its home and its temporary files in `folder`."
-    home,tmp = str(folder/'home'),str(folder/'tmp')
+    "What a process finds in `os.environ`, with its home and its temporary files in `folder`, where these are made."
+    home,tmp = f'{folder}/home',f'{folder}/tmp'
+    for o in (home, tmp): os.mkdir(o)
     return {k: v for k,v in os.environ.items() if k.upper() in _NEEDED} | dict(
         HOME=home, USERPROFILE=home, TMPDIR=tmp, TEMP=tmp, TMP=tmp, PYTHONUSERBASE=site.getuserbase(),
         PYTHONDONTWRITEBYTECODE='1', MPLBACKEND='Agg')
 
-def end_session(
-    process # with a session of its own, as `run_apart` hands it to `started`
-):
-    "End a process and all that it has started; elsewhere than on Linux, what has lost its parent only in its session."
-    if process.poll() is None: _end_below(process.pid)
-    try: os.killpg(process.pid, signal.SIGKILL)
+def _end_below(pid):
+    "End all that a process has started, and that those have."
+    with suppress(psutil.NoSuchProcess):  # it is gone itself
+        for _ in range(20):  # some may start others meanwhile
+            below = psutil.Process(pid).children(recursive=True)
+            if not below: return
+            for o in below:
+                with suppress(psutil.Error): o.kill()
+            psutil.wait_procs(below, timeout=0.1)
+
+def _end(guard):
+    "End a guard and all that it has started; elsewhere than on Linux, what has lost its parent only in its session."
+    if guard.poll() is None: _end_below(guard.pid)
+    try: os.killpg(guard.pid, signal.SIGKILL)
     except ProcessLookupError: pass
-    except AttributeError: process.kill()  # on Windows
-    process.wait()
+    except AttributeError: guard.kill()  # on Windows
+    guard.wait()
 
-# %% ../../nbs/tools/sandbox.ipynb #a3sb0041
-def _serve(first, fd):
-    """Import, and then become, in a copy, the process of each request. Each message on the socket `fd` is the folder of
-    one, with two descriptors, for what is printed and for the status."""
-    with suppress(Exception): exec(first, {})  # `_run_child` meets it again
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the copies
-    with socket.socket(fileno=fd) as requests:
-        while True:
-            message,fds,*_ = socket.recv_fds(requests, 2**16, 2)
-            if not message: return
-            if not os.fork(): break
-            for o in fds: os.close(o)
-        os.setsid()
-        requests.send(str(os.getpid()).encode())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for o in (1, 2): os.dup2(fds[0], o)
-    os.close(fds[0])
-    _stand_between(fds[1])
-    _run_child(Path(message.decode()))
-
-class _Copy:
-    "A copy of a server, with what is needed here of `subprocess.Popen`."
-    returncode = None
-    def __init__(self, pid, stdout, ended): self.pid,self.stdout,self.ended = pid,stdout,ended
-    def poll(self):
-        if self.returncode is None and select.select([self.ended], [], [], 0)[0]:
-            with self.ended: self.returncode = int(self.ended.read() or -signal.SIGKILL)
-        return self.returncode
-    def wait(self):
-        while self.poll() is None: time.sleep(0.01)
-
-def _python(call, **kwargs):
-    "A Python that calls a function of this module, with a session of its own."
-    home = str(files('mnist_kit').parent)  # where this package is, installed or not
-    # '', the working folder, is not searched, and `home` last: no file may stand in for one of Python's
-    code = (f'import sys; sys.path = [o for o in sys.path if o]+[{home!r}]; from pathlib import Path; '
-            f'from mnist_kit.tools.sandbox import _run_child, _serve; {call}')
-    return subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], start_new_session=True,
-                            stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **kwargs)
-
-# %% ../../nbs/tools/sandbox.ipynb #a3sb0043
-_servers = {}
-_one_request = threading.Lock()
-
-def _new_server(first):
-    "The socket of a server, and what must not be thrown away before it is."
-    home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    ours,theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        p = _python(f'_serve({first!r}, {theirs.fileno()})', cwd=home.name, env=_environment(Path(home.name)),
-                    stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
-    return ours,p,home
-
-def _ask_server(folder, first, fds):
-    "The number of the process of a request."
-    key = first,os.getpid()  # a copy of this process has servers of its own
-    if key not in _servers: _servers[key] = _new_server(first)
-    try:
-        socket.send_fds(_servers[key][0], [str(folder).encode()], fds)
-        return int(_servers[key][0].recv(32))
-    except BaseException:
-        del _servers[key]  # it is gone, or its answer was not waited for
-        raise
-
-def _copy_of_server(folder, first):
-    "The process of a request."
-    (printed,prints),(ended,ends) = os.pipe(),os.pipe()
-    with _one_request:
-        try: pid = _ask_server(folder, first, [prints,ends])
-        except (OSError, ValueError): pid = _ask_server(folder, first, [prints,ends])  # a new one
-        finally:
-            for o in (prints, ends): os.close(o)
-    return _Copy(pid, open(printed, 'rb'), open(ended, 'rb'))
-
-def _start(folder, first, env, **request):
-    "The process of `run_apart`, with what else `_run_child` needs."
-    for o in ('cwd','home','tmp'): (folder/o).mkdir()
-    env = _environment(folder)|env
-    (folder/'request').write_text(repr(dict(request, first=first, env=env)), encoding='utf-8')
-    if sys.platform=='linux': return _copy_of_server(folder, first)
-    return _python(f'_run_child(Path({str(folder)!r}))', env=env, stdout=subprocess.PIPE)
+def end_all_apart():
+    "End all that runs apart now. Whoever waits for it goes on, as if it had ended early by itself."
+    for guard in list(_busy): _end(guard)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0014
 class _Printed:
@@ -218,6 +122,55 @@ class _Printed:
     def read(self):
         while part := self.text.read(2**16): self.n += len(part)
 
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0041
+def _guard(first):
+    """Wait for requests, each a line. Run it, end what is left of it, and answer with a line: its status, and how many
+    characters it has printed."""
+    above,copies = os.getppid(),sys.platform=='linux'
+    answers,nothing = os.fdopen(os.dup(1), 'w'),os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    if copies:
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        os.register_at_fork(after_in_child=answers.close)  # nobody's code can answer
+        with suppress(Exception): exec(first, {})  # `_run_child` meets it again
+    else: end_with_parent()
+    for request in sys.stdin:
+        reads,writes = os.pipe()
+        for o in (1, 2): os.dup2(writes, o)
+        os.close(writes)
+        p = get_context('fork' if copies else 'spawn').Process(target=_run_child, kwargs=ast.literal_eval(request))
+        p.start()
+        for o in (1, 2): os.dup2(nothing, o)
+        printed = _Printed(open(reads, 'rb'))
+        while p.is_alive() and os.getppid()==above: p.join(0.1)
+        _end_below(os.getpid())
+        printed.thread.join(2)
+        print(p.exitcode, printed.n, file=answers, flush=True)
+
+# %% ../../nbs/tools/sandbox.ipynb #a3sb0043
+_waiting = defaultdict(list)  # guards, by what they have imported and for whom: a copy of this process has others
+_busy = set()                 # guards whose answer is waited for
+
+def _new_guard(first):
+    "A Python that is a guard, with a session of its own."
+    home,package = tempfile.TemporaryDirectory(ignore_cleanup_errors=True),str(files('mnist_kit').parent)
+    # '', the working folder, is not searched, and the package's last: no file may stand in for one of Python's
+    code = (f'import sys; sys.path = [o for o in sys.path if o]+[{package!r}]; '
+            f'from mnist_kit.tools.sandbox import _guard; _guard({first!r})')
+    guard = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], cwd=home.name, env=_environment(home.name),
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                             start_new_session=True)
+    guard.home = home  # which is there as long as the guard is
+    return guard
+
+def _guard_for(first):
+    "A guard that waits, or a new one."
+    with suppress(LookupError):  # none waits
+        while True:
+            guard = _waiting[first,os.getpid()].pop()
+            if guard.poll() is None: return guard
+    return _new_guard(first)
+
 @dataclass
 class Outcome:
     "What came of a process."
@@ -228,39 +181,43 @@ class Outcome:
     seconds:float # that it ran
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0022
-_START = 300  # seconds, for `first`
-
 def run_apart(
     code:str,          # Python, run with limits; it may call `note` with a dict, and finds what it is given as `args`
     args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
-    first:str='',      # run before the limits are set: imports; they are done once for all calls
+    first:str='',      # run before the limits are set: imports; they are done once for all calls that follow one another
     timeout:float=60,  # seconds, all together, after `first`
     memory:int=2048,   # MiB, beyond what is there after `first`
-    heard=None,        # called with all notes so far, twice a second and at the end; may return a new `timeout`
-    started=None,      # called with the process
+    heard=None,        # called with all notes so far, ten times a second and at the end; may return a new `timeout`
     env:dict={}        # further environment variables
 )->Outcome:
     "Run code in a process of its own, with limits."
-    began,late,told = time.perf_counter()+_START,False,set()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, (Path(d)/'notes.jsonl').open('xb+') as notes:
-        p = _start(Path(d), first, env, code=code, args=args, memory=memory)
-        printed = _Printed(p.stdout)
+    late,told,answer,began = False,set(),[],time.perf_counter()+300  # seconds, for `first`
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as d, open(f'{d}/notes.jsonl', 'xb+') as notes:
+        request = dict(folder=d, code=code, args=args, first=first, memory=memory, env=_environment(d)|env)
+        _busy.add(guard := _guard_for(first))
+        waits = threading.Thread(target=lambda: answer.extend(guard.stdout.readline().split()), daemon=True)
         def hear():
             nonlocal began
             noted = _read_notes(notes)
-            if 'ready' not in told and noted: began = time.perf_counter()
+            if noted and not told: began = time.perf_counter()
             told.update(*noted)
             return [o for o in noted if not o.keys()&{'ready','memory','end'}]
         try:
-            if started: started(p)
-            while p.poll() is None and not late:
-                time.sleep(0.5 if heard else 0.05)
-                if heard: timeout = heard(hear()) or timeout
-                elif 'ready' not in told: hear()
+            print(ascii(request), file=guard.stdin, flush=True)
+            waits.start()
+            while waits.is_alive() and not late:
+                waits.join(0.1)
+                noted = hear()
+                if heard: timeout = heard(noted) or timeout
                 late = time.perf_counter()-began>timeout
-        finally: end_session(p)
-        printed.thread.join(2)
+            if late: _end_below(guard.pid)
+            waits.join(5)
+        finally:
+            if answer and sys.platform=='linux': _waiting[first,os.getpid()].append(guard)
+            else: _end(guard)
+            _busy.discard(guard)
         noted = hear()
     if heard: heard(noted)
     ended = 'memory' if 'memory' in told else 'whole' if 'end' in told else 'time' if late else 'early'
-    return Outcome(noted, ended, p.returncode, printed.n, max(0, time.perf_counter()-began))
+    status,printed = map(int, answer or (guard.returncode,0))
+    return Outcome(noted, ended, status, printed, max(0, time.perf_counter()-began))

@@ -6,7 +6,7 @@
 __all__ = ['judge']
 
 # %% ../../nbs/tools/submission.ipynb #5b310004
-import ast, importlib.abc, importlib.machinery, inspect, io, json, os, re, signal, sys, types
+import ast, importlib.abc, importlib.machinery, inspect, io, json, os, re, signal, sys, time, types
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
@@ -105,7 +105,7 @@ def _defines(node):
 @contextmanager
 def _at_most(seconds):
     "Raises `TookTooLong` inside when the time is over; on Windows there is no limit."
-    def late(*_): raise TookTooLong(f'not done after {seconds:g} s')
+    def late(*_): raise TookTooLong(f'not done after {seconds:.0f} s')
     if not hasattr(signal, 'setitimer'):
         yield
         return
@@ -116,21 +116,30 @@ def _at_most(seconds):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
 
+_FIRST_LINES = dict(torch=torch, nn=nn, F=nn.functional)  # that stayed behind in a notebook when a class was copied
+
 def _take(module, path, patience):
-    "Run in `module` what a file or notebook defines, one statement after the other; (what, where) it failed."
-    futures,failed = [],[]
+    """Run in `module` what a file or notebook defines, one statement after the other; and of a file what it does, too, until
+    something fails. What comes back is (exception, where) of each that failed."""
+    futures,failed,until,whole = [],[],time.monotonic()+patience,not path.endswith('.ipynb')
     def attempt(where, f, constant=False):
+        nonlocal whole
         try:
-            with _at_most(patience): return f()
+            with _at_most(max(1, until-time.monotonic()) if whole else patience): return f()
         except BaseException as e:
             memory_or(e)
-            if constant and isinstance(e, NameError): return  # it needs what was left out
+            if constant and not whole and isinstance(e, NameError): return  # it needs what was left out
             failed.append((e, '' if isinstance(e, SyntaxError) else where))  # which says it itself
+            whole = False
+            if isinstance(e, NameError) and e.name in _FIRST_LINES.keys()-vars(module).keys():
+                vars(module).update(_FIRST_LINES)
+                return attempt(where, f)
     def run(node): exec(compile(ast.Module([*futures, node], []), path, 'exec'), vars(module))
+    if whole: attempt('', lambda: compile(Path(path).read_bytes(), path, 'exec'))
     for where,source in _cells(path):
         for node in attempt(where, partial(_statements, source, where.removeprefix(' in ') or path)) or []:
             if isinstance(node, ast.ImportFrom) and node.module=='__future__': futures.append(node)
-            elif _defines(node): attempt(where, partial(run, node), isinstance(node, ast.Assign))
+            elif whole or _defines(node): attempt(where, partial(run, node), isinstance(node, ast.Assign))
     return failed
 
 # %% ../../nbs/tools/submission.ipynb #a3gr0004
@@ -141,8 +150,6 @@ class _Counted(io.TextIOBase):
         self.n += len(text)
         return len(text)
 
-_FIRST_LINES = dict(torch=torch, nn=nn, F=nn.functional)  # that stayed behind in a notebook when a class was copied
-
 def _load_file(path, root=None, patience=10):
     "The module that a file is, (exception, where) of each thing that could not be taken, names of what is not installed."
     folder,name = Path(path).parent,Path(path).stem.replace('.', '_')
@@ -150,28 +157,15 @@ def _load_file(path, root=None, patience=10):
     sys.path += [str(o) for o in folders]
     package = sys.modules['submission'] = types.ModuleType('submission')  # for `from .config import`
     package.__path__ = [str(folder)]
-    def empty():
-        module = types.ModuleType(f'submission.{name}')
-        vars(module).update(__file__=path, __package__='submission')
-        sys.modules[module.__name__] = module
-        if sys.modules.get(name, package).__package__ in ('submission',None): sys.modules[name] = module
-        return module
+    module = sys.modules[f'submission.{name}'] = types.ModuleType(f'submission.{name}')
+    vars(module).update(__file__=path, __package__='submission')
+    sys.modules.setdefault(name, module)
     sys.meta_path.append(others := _StandIns())
-    module,failed = empty(),[]
+    printed = _Counted()
     try:
-        if path.endswith('.ipynb'): failed = _take(module, path, patience)
-        else:
-            printed = _Counted()
-            try:
-                with _at_most(patience), redirect_stdout(printed), redirect_stderr(printed):
-                    exec(compile(Path(path).read_bytes(), path, 'exec'), vars(module))
-                print(end=' '*min(printed.n, 2**20))
-            except BaseException as e:
-                memory_or(e)
-                module = empty()
-                if isinstance(e, NameError) and e.name in _FIRST_LINES: vars(module).update(_FIRST_LINES)
-                failed = [(e,''), *_take(module, path, patience)]
+        with redirect_stdout(printed), redirect_stderr(printed): failed = _take(module, path, patience)
     finally: sys.meta_path.remove(others)
+    if not failed: print(end=' '*min(printed.n, 2**20))
     names = [k for k,v in sys.modules.items() if isinstance(v, _StandIn) and k.isidentifier()]
     return module,failed,[k for k in names if k not in ('google','IPython','ipywidgets')]  # those belong to notebooks
 
