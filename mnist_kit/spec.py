@@ -8,7 +8,6 @@ __all__ = ['PARAM_BUDGET', 'TARGET_ACC', 'IMAGE_SIZE', 'DIGIT_SIZE', 'CLASSES', 
 
 # %% ../nbs/01_spec.ipynb #71212ae8
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Annotated
 
 from fastcore.docments import docments
@@ -26,7 +25,7 @@ MEAN       = 0.1307  # of MNIST's training pixels, scaled to 0..1
 STD        = 0.3081  # their standard deviation
 
 # %% ../nbs/01_spec.ipynb #3f620db7
-def _plain(v): return int(v) if isinstance(v, Integral) and not isinstance(v, bool) else v  # NumPy's are numbers, too
+def _plain(v): return int(v) if is_whole(v) else v  # NumPy's are numbers, too
 
 _Count   = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
 _Below1  = Annotated[float, Field(ge=0, lt=1)]
