@@ -151,7 +151,7 @@ def _placed(ink):
     "The digit in 20×20, its centre of mass in the middle of 28×28 bytes."
     o = ImageOps.contain(Image.fromarray(ink.astype(np.float32)), (DIGIT_SIZE,DIGIT_SIZE), Image.Resampling.BILINEAR)
     small = np.asarray(o)/np.max(o)*255
-    # never beyond the edge; in MNIST itself the centre of mass is at pixel 14, to half a pixel
+    # MNIST's centre of mass is at pixel 14; `int(14.5-c)` rounds 14-c; never beyond the edge
     at = [int(np.clip(14.5-c, 0, IMAGE_SIZE-n)) for c,n in zip(ndimage.center_of_mass(small), small.shape)]
     around = [(i, IMAGE_SIZE-n-i) for i,n in zip(at, small.shape)]
     return torch.tensor(np.pad(small.round().astype(np.uint8), around))
@@ -218,21 +218,14 @@ class DigitDL(TfmdDL):
 
 # %% ../nbs/03_data.ipynb #2cd611ea
 def affine_mats(
-    x:Tensor,              # images (n, c, h, w), h = w
-    max_rotate:float,      # degrees, uniform in ±max_rotate for each image
-    max_translate:float,   # fraction of the side, uniform in ±max_translate for each image and axis
-    draw_rotate=None,      # degrees, clockwise, in place of random ones: a number, or a tensor (n,)
-    draw_translate=None    # (right, down) as fractions, in place of random ones: two numbers, or two tensors (n,)
-)->Tensor:                 # (n, 2, 3), as `F.affine_grid` takes them
+    degrees:Tensor, # (n,), clockwise
+    right:Tensor,   # (n,), fraction of the side
+    down:Tensor     # (n,), fraction of the side
+)->Tensor:          # (n, 2, 3), as `F.affine_grid` takes them
     "One rotation followed by one translation, per image."
-    n,zeros = len(x),torch.zeros(len(x), device=x.device)
-    angle = zeros.new_empty(n).uniform_(-max_rotate, max_rotate) if draw_rotate is None else zeros+draw_rotate
-    dx,dy = (zeros.new_empty(2, n).uniform_(-max_translate, max_translate) if draw_translate is None
-             else (zeros+d for d in draw_translate))
-    angle = angle.deg2rad()
-    cos,sin = angle.cos(),angle.sin()
-    return torch.stack([ cos, sin, -2*(cos*dx+sin*dy),
-                        -sin, cos, -2*(cos*dy-sin*dx)], dim=1).view(n,2,3)
+    cos,sin = degrees.deg2rad().cos(),degrees.deg2rad().sin()
+    return torch.stack([ cos, sin, -2*(cos*right+sin*down),
+                        -sin, cos, -2*(cos*down-sin*right)], dim=1).view(-1,2,3)
 
 # %% ../nbs/03_data.ipynb #74912de4
 def affine_sample(
@@ -247,15 +240,16 @@ def affine_sample(
 
 # %% ../nbs/03_data.ipynb #40c9a21b
 class RandomAffine(DisplayedTransform):
-    """In training, a random rotation, then a random translation, of each image, sampled once: see `affine_mats` for the
-    arguments. In validation, nothing."""
+    """In training, of each image a rotation by up to ±`max_rotate` degrees, then a translation by up to ±`max_translate`
+    of the side along each axis, uniform, sampled once. In validation, nothing."""
     order,split_idx = 30,0
-    def __init__(self, max_rotate=0., max_translate=0., draw_rotate=None, draw_translate=None): store_attr()
+    def __init__(self, max_rotate=0., max_translate=0.): store_attr()
 
     def encodes(self, x:TensorImage):
-        x = x.as_subclass(Tensor)
-        self.mat = affine_mats(x, self.max_rotate, self.max_translate, self.draw_rotate, self.draw_translate)
-        return affine_sample(x, self.mat)
+        degrees = torch.empty(len(x), device=x.device).uniform_(-self.max_rotate, self.max_rotate)
+        shifts = torch.empty(2, len(x), device=x.device).uniform_(-self.max_translate, self.max_translate)
+        self.mat = affine_mats(degrees, *shifts)
+        return affine_sample(x.as_subclass(Tensor), self.mat)
 
 # %% ../nbs/03_data.ipynb #14c75107
 def device_for(device:str|torch.device|None=None  # 'cpu', 'cuda', 'cuda:1', 'mps' …; None: fastai's default device
@@ -275,7 +269,6 @@ def dls_of(
     recipe:Recipe,        # batch size and augmentation
     device=None,          # see `device_for`
     seed:int|None=None,   # of the shuffling; None: from Python's `random`
-    val_bs:int=1000,      # images in a batch of the others; changes no result
     path:str|Path='.'     # where a learner writes its files
 )->DataLoaders:
     "A loader for each dataset, on `device`; the first is shuffled and, if the recipe says so, augmented."
@@ -286,14 +279,14 @@ def dls_of(
     train,*others = (DigitDataset(o.images, o.labels, o.source, int(i>0)) for i,o in enumerate((train,*others)))
     dl = DigitDL(train, bs=recipe.bs, shuffle=True, after_batch=tfms, device=device)
     if seed is not None: dl.rng = random.Random(int(seed))
-    others = [DigitDL(o, bs=val_bs, after_batch=tfms, device=device) for o in others]
+    others = [DigitDL(o, bs=1000, after_batch=tfms, device=device) for o in others]
     return DataLoaders(dl, *others, path=path, device=device)
 
 def dls_for(
     recipe:Recipe,          # batch size and augmentation
     source:str|None='auto', # 'mnist', 'digits' or 'auto', see `load_source`; None: no images, to predict only
     holdout:int=0,          # training images set aside for validation; 0: validate on the test images
-    **kwargs                # device, seed, val_bs and path, see `dls_of`
+    **kwargs                # device, seed and path, see `dls_of`
 )->DataLoaders:             # training, validation and, with `holdout`, test
     "The images of a source in batches ready for a model. Raises `InputError`, see `load_source`."
     expect(isinstance(recipe, Recipe), f'{recipe!r} as recipe', "a Recipe, such as spec_for('model3').recipe")

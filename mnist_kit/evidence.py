@@ -30,7 +30,7 @@ from .runs import *
 class Model1NoBatchNorm(Model1):
     "Model 1 with a bias in place of each batch normalisation. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
-        with torch.random.fork_rng(devices=[]): super().__init__()  # these weights are thrown away: in a fork they use up no seed
+        with torch.random.fork_rng(devices=[]): super().__init__()  # thrown away: in a fork it draws nothing from the seed
         for o in self.conv1,self.conv2,self.conv3,self.transition,self.conv4,self.conv5,self.reduce:
             o[0] = nn.Conv2d(o[0].in_channels, o[0].out_channels, o[0].kernel_size)
             del o[1]
@@ -147,7 +147,7 @@ def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a reader's o
 
 def _outcome(run):
     "One row of `Study.frame`."
-    # of the test images after each epoch, as whole images of all: a record has them in single precision
+    # exact again, such as 9,943 of 10,000: a record rounds them to single precision
     accs = [round(o['valid_accuracy']*run.n_valid)/run.n_valid for o in run.rows]
     n,acc,best = len(accs),accs[-1],max(accs)
     train,clean = run.rows[-1]['train_accuracy'],run.train['accuracy'] if run.train else float('nan')
@@ -260,13 +260,13 @@ class _Comparison:
     "A minus B in as many pairs of runs, and what is claimed of that."
     diffs:tuple         # by seed
     form:str='better'   # 'better', 'no worse' or 'equal'
-    margin:float=WORTH_HAVING # what is not worth having is smaller
+    margin:float=WORTH_HAVING # a smaller difference is not worth having
 
     @cached_property
     def diff(self)->Interval: return interval(self.diffs)
     @property
     def beyond(self)->dict:
-        "For each form: how far the mean is on the side that is claimed; below 0: on the other"
+        "For each form: how far the mean lies inside what is claimed; negative: outside it"
         m = self.diff.mean
         return {'better': m, 'no worse': m+self.margin, 'equal': self.margin-abs(m)}
     @property

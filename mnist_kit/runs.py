@@ -57,7 +57,7 @@ class Run:
     options:dict = field(default_factory=dict)    # arguments of the model's class that are not its defaults
     callbacks:list[str] = field(default_factory=list)  # names of the callbacks that were added to the fit
     status:Literal['running','finished','interrupted','failed'] = 'running'
-    message:str = ''         # where it was interrupted, or why it failed
+    message:str = ''         # where it was interrupted, why it failed, or that its weights come with the kit
     seconds:_Number = 0.     # training and validation together
     rows:list[_Row] = field(default_factory=list)  # one for each whole epoch
     train:_Score|None = None # of the training images, not augmented, no dropout, at the end
@@ -168,7 +168,8 @@ def plot_curves(run:Run)->Figure:
     axs = fig.subplots(1, 2)
     draw_run(axs, run, ('training batches', 'held-out training images' if run.holdout else 'test images'), marker='.')
     for ax in axs: ax.legend()
-    last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}" if run.rows else ''
+    of = ' of the held-out images'*bool(run.holdout)
+    last = f", last epoch {pct(run.rows[-1]['valid_accuracy'])}{of}" if run.rows else ''
     fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11, parse_math=False)
     return fig
 
@@ -262,7 +263,7 @@ def _record_fit(learn, run, out, bar, cbs, start=None):
         with on_stop(lambda *_: stopped.append(True)):  # Ctrl-C waits: record and weights are of the same epoch
             if row: run.rows.append(row)
             write()
-            save_weights(learn.model, out, epochs=len(run.rows))
+            save_weights(learn.model, out)
         if stopped: raise KeyboardInterrupt
     try:
         with on_stop():
@@ -296,7 +297,7 @@ def train_run(
     cbs=None,                # further callbacks for the fit
     options:dict|None=None,  # of the model, see `make_model`
     variant:str='',          # goes into the record: what was changed
-    prepare=None             # called with the learner before it trains, such as `Learner.to_fast`
+    prepare=None             # called with the learner before it trains
 )->Path:                     # the folder
     """Train `model`, and leave the run in a folder. Ctrl-C ends it early, with status 'interrupted'.
     Raises `InputError`, before anything is written, for what cannot be used; `TrainingError` if the loss diverges."""
@@ -344,7 +345,7 @@ def resume_run(
         run.status,run.message = 'running',''
         learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
         if prepare: prepare(learn)
-        if start: load_weights(learn.model, folder)  # the first save comes before the first batch, and writes these
+        if start: load_weights(learn.model, folder)  # `_record_fit` saves once before it begins: these
         _record_fit(learn, run, folder, bar, cbs, start)
     return folder
 

@@ -61,7 +61,7 @@ def recipe_with(
     **changes           # of other fields; None: as it is
 )->Recipe:
     "`recipe` with what is given changed. Raises `InputError` for values that no training can use."
-    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = replace(recipe, lr=lr).lr  # `lr` knows what a learning rate may be
+    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = replace(recipe, lr=lr).lr  # checked as `lr`, so that an error names what was given
     return replace(recipe, **{k: v for k,v in changes.items() if v is not None})
 
 # %% ../nbs/01_spec.ipynb #a7a3082f

@@ -203,7 +203,7 @@ def check_regularised(cls:type)->str|NotYet: # one line
 # %% ../../nbs/tools/exercises.ipynb #6ab69124
 def _moved(x, degrees=0, right=0, down=0)->Tensor:
     "The kit's own augmentation."
-    return affine_sample(x, affine_mats(x, 0, 0, draw_rotate=degrees, draw_translate=(right,down)))
+    return affine_sample(x, affine_mats(*(torch.zeros(len(x))+o for o in (degrees,right,down))))
 
 # %% ../../nbs/tools/exercises.ipynb #ex170019
 _READ = 'The matrix says for each pixel of the result where it is read from, not where it goes to.'

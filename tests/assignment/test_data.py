@@ -20,7 +20,7 @@ from torchvision.transforms import InterpolationMode
 
 from conftest import refused
 from mnist_kit import sources
-from mnist_kit.data import RandomAffine, dls_for, dls_of
+from mnist_kit.data import RandomAffine, affine_mats, affine_sample, dls_for, dls_of
 from mnist_kit.sources import download_mnist, load_digits, load_mnist, load_source
 from mnist_kit.spec import MEAN, MODEL1, MODEL3, STD
 
@@ -277,7 +277,7 @@ def images():
 
 @pytest.mark.parametrize('angle, dx, dy', [(-7, 0, 0), (45, 0, 0), (0, 2, 0), (0, -2.8, 1.3), (7, 2, -1)])
 def test_rotation_comes_first_and_translation_second_as_in_torchvisions_affine(images, angle, dx, dy):
-    ours = RandomAffine(draw_rotate=angle, draw_translate=(dx / 28, dy / 28))(TensorImageBW(images), split_idx=0)
+    ours = affine_sample(images, affine_mats(*(torch.full((32,), o) for o in (float(angle), dx / 28, dy / 28))))
     theirs = TF.affine(images, angle, [dx, dy], 1, [0], InterpolationMode.BILINEAR)
     assert torch.allclose(ours, theirs, atol=1e-4)
 

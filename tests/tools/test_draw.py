@@ -192,7 +192,7 @@ def test_preparation_can_be_left_out_and_sliders_turn_and_move_as_the_augmentati
     assert x[..., 10:, 10:].sum() == 0 and x.sum() > 0
     for slider, value in dict(turn=30, right=5, down=-1).items():
         page.locator(f'#{slider}').fill(str(value))
-    expected = affine_sample(x, affine_mats(x, 0, 0, draw_rotate=30.0, draw_translate=(5 / 28, -1 / 28)))
+    expected = affine_sample(x, affine_mats(*torch.tensor([[30.0], [5 / 28], [-1 / 28]])))
     assert (seen() - expected).abs().max() < 0.01  # of 255
 
 
