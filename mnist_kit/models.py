@@ -175,12 +175,13 @@ def pretrained_folder(name:str # 'model1', 'model2' or 'model3'
 # %% ../nbs/04_models.ipynb #8509892d
 def save_weights(
     model,            # an `nn.Module`
-    folder:Path       # where `model.safetensors` goes
+    folder:Path,      # where `model.safetensors` goes
+    **info            # strings or numbers to store with them
 ):
     "Write the weights of `model`."
     # clones: safetensors refuses tensors that share memory
     state = {k: v.detach().cpu().clone().contiguous() for k,v in model.state_dict().items()}
-    write_atomic(folder/'model.safetensors', save(state))
+    write_atomic(folder/'model.safetensors', save(state, metadata={k: str(v) for k,v in info.items()}))
 
 def load_weights(
     model,       # an `nn.Module` of the same shape; its weights are replaced

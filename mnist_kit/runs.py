@@ -263,7 +263,7 @@ def _record_fit(learn, run, out, bar, cbs, start=None):
         with on_stop(lambda *_: stopped.append(True)):  # Ctrl-C waits: record and weights are of the same epoch
             if row: run.rows.append(row)
             write()
-            save_weights(learn.model, out)
+            save_weights(learn.model, out, epochs=len(run.rows))
         if stopped: raise KeyboardInterrupt
     try:
         with on_stop():

@@ -131,7 +131,7 @@ def a_benchmark(folder, monkeypatch):
 
 def weights(folder, monkeypatch):
     model = Model1().eval()
-    save_weights(model, folder)
+    save_weights(model, folder, epochs=3)
 
     def check(content):
         (folder / 'model.safetensors').write_bytes(content)
