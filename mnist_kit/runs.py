@@ -30,12 +30,13 @@ from .learner import *
 # %% ../nbs/06_runs.ipynb #2u250010
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Number   = Annotated[float, Field(ge=-1e39, le=1e39)]  # what single precision holds; NaN is none of these
+_Seconds  = Annotated[float, Field(ge=0, le=1e12)]
 _Count    = Annotated[int, Field(ge=0, lt=2**53)]
 _Some     = Annotated[int, Field(ge=1, lt=2**53)]
 
 _Score = TypedDict('_Score', dict(n=_Count, loss=_Number, accuracy=_Fraction))  # of so many images
 _Row = TypedDict('_Row', dict(epoch=_Count, train_loss=_Number, train_accuracy=_Fraction, valid_loss=_Number,
-                              valid_accuracy=_Fraction, seconds=_Number))  # one epoch, see `EpochRows`
+                              valid_accuracy=_Fraction, seconds=_Seconds))  # one epoch, see `EpochRows`
 
 # %% ../nbs/06_runs.ipynb #2u25ty01
 @dataclass
@@ -58,7 +59,7 @@ class Run:
     callbacks:list[str] = field(default_factory=list)  # names of the callbacks that were added to the fit
     status:Literal['running','finished','interrupted','failed'] = 'running'
     message:str = ''         # where it was interrupted, why it failed, or that its weights come with the kit
-    seconds:_Number = 0.     # training and validation together
+    seconds:_Seconds = 0.    # training and validation together
     rows:list[_Row] = field(default_factory=list)  # one for each whole epoch
     train:_Score|None = None # of the training images, not augmented, no dropout, at the end
     test:_Score|None = None  # with `holdout`: of the test images
@@ -173,10 +174,6 @@ def plot_curves(run:Run)->Figure:
     fig.suptitle(f'{run.model} on {run.source}, seed {run.seed}, n = 1 run{last}', fontsize=11, parse_math=False)
     return fig
 
-def _save_curves(run, folder):
-    plot_curves(run).savefig(png := io.BytesIO(), dpi=100)
-    write_atomic(folder/'curves.png', png.getvalue())
-
 # %% ../nbs/06_runs.ipynb #37952667
 class EpochRows(Callback):
     """After each epoch, calls `on_row` with a dict: epoch (from 1), train_loss (fastai's smoothed one),
@@ -282,7 +279,9 @@ def _record_fit(learn, run, out, bar, cbs, start=None):
         with on_stop(signal.SIG_IGN):
             write()
             if run.status=='finished': (out/CHECKPOINT).unlink(missing_ok=True)
-            if run.status!='failed': _save_curves(run, out)
+            if run.status!='failed':
+                plot_curves(run).savefig(png := io.BytesIO(), dpi=100)
+                write_atomic(out/'curves.png', png.getvalue())
 
 # %% ../nbs/06_runs.ipynb #2u250004
 def train_run(

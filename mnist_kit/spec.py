@@ -30,6 +30,7 @@ def _plain(v): return int(v) if is_whole(v) else v  # NumPy's are numbers, too
 _Count   = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
 _Below1  = Annotated[float, Field(ge=0, lt=1)]
 _Between = Annotated[float, Field(gt=0, lt=1)]
+_Degrees = Annotated[float, Field(ge=0, le=180)]
 _Divisor = Annotated[float, Field(ge=1)]
 
 @checked
@@ -41,7 +42,7 @@ class Recipe:
     mom:_Below1 = 0.9                  # momentum of SGD, where it is constant
     wd:NonNegativeFloat = 0.           # weight decay: this part of each parameter is added to its gradient
     bs:_Count = 128                    # images in a batch
-    max_rotate:NonNegativeFloat = 0.   # degrees; each training image is rotated by an angle in ±max_rotate, uniform
+    max_rotate:_Degrees = 0.           # degrees; each training image is rotated by an angle in ±max_rotate, uniform
     max_translate:_Below1 = 0.         # fraction of the side; then it is shifted along each axis, in the same way
     pct_start:_Between = 0.3           # one-cycle: fraction of the batches in which the learning rate rises
     div:_Divisor = 25.                 # one-cycle: it starts at lr_max/div
@@ -61,7 +62,7 @@ def recipe_with(
     **changes           # of other fields; None: as it is
 )->Recipe:
     "`recipe` with what is given changed. Raises `InputError` for values that no training can use."
-    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = replace(recipe, lr=lr).lr  # checked as `lr`, so that an error names what was given
+    if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = replace(recipe, lr=lr).lr  # checked as `lr`
     return replace(recipe, **{k: v for k,v in changes.items() if v is not None})
 
 # %% ../nbs/01_spec.ipynb #a7a3082f

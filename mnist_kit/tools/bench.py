@@ -259,8 +259,8 @@ def run_bench(
     usual = (4,36) if found['type']=='cpu' else (len(images)//128,12)
     bench = Bench(source, len(images), found, versions(), utc_now(), quick, batches or usual[0],
                   rounds or (usual[1]//6 if quick else usual[1]))
-    def write(): write_atomic(path, (json.dumps(asdict(bench), indent=1)+'\n').encode())
-    path.parent.mkdir(parents=True, exist_ok=True)
+    def write(): write_atomic(Path(path), (json.dumps(asdict(bench), indent=1)+'\n').encode())
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     for title,unit,bases,values in _parts(bench, models, device):
         bench.tables[title] = dict(unit=unit, bases=bases, values=values.to_dict('list'))
         write()

@@ -124,6 +124,7 @@ def edit(field, value):
         (edit('status', 'fine'), 'is damaged (status'),
         (edit('train', {'n': 1, 'loss': 0.1, 'accuracy': 1.5}), 'is damaged (train.accuracy'),
         (edit('surprise', 1), 'is damaged (surprise'),
+        (edit('seconds', -1.0), 'is damaged (seconds'),
         (lambda f: (f / 'run.json').write_text('[' * 100_000), 'is damaged'),
         (lambda f: (f / 'run.json').write_bytes(b' ' * 20_000_000), 'more than'),
         (lambda f: (f / 'model.safetensors').unlink(), 'cannot be read'),
