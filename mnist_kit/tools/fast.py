@@ -24,7 +24,8 @@ class _DeviceSmoothLoss(AvgSmoothLoss):
     "fastai's `AvgSmoothLoss`, kept on the device."
     def accumulate(self, learn):
         loss = learn.to_detach(learn.loss.mean(), cpu=False)
-        self.val = torch.lerp(loss, self.val if self.count else torch.zeros_like(loss), self.beta)
+        was = self.val.to(loss.device) if self.count else torch.zeros_like(loss)  # a checkpoint's is on the CPU
+        self.val = torch.lerp(loss, was, self.beta)
         self.count += 1
 
 # %% ../../nbs/tools/fast.ipynb #c0f10003

@@ -17,7 +17,9 @@ from mnist_kit.runs import CHECKPOINT, RUN_FILES, learner_from, read_run, resume
 from mnist_kit.models import save_weights
 from mnist_kit.spec import MODEL3
 from mnist_kit.tools.cli import mnist_kit_train
+from mnist_kit.tools.fast import fast_on_gpu
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.usefixtures('few_digits')
 
@@ -61,6 +63,19 @@ def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_pat
     torch.manual_seed(at)
     resume_run(folder, bar=False, cbs=Callback())
     assert outcome(folder) == outcome(whole)
+
+
+@pytest.mark.usefixtures('on_gpu')
+@pytest.mark.parametrize('prepare, off', [(None, 0), (fast_on_gpu, 1e-3)], ids=['as it is', 'to_fast'])
+def test_a_run_interrupted_on_a_gpu_ends_in_the_same_weights(prepare, off, tmp_path):
+    "With `to_fast` its first batches are eager again, and round in another order."
+    how = dict(device='cuda', prepare=prepare)
+    whole, folder = train(tmp_path / 'a', **how), train(tmp_path / 'b', cbs=Stop(2), **how)
+    assert read_run(folder).status == 'interrupted' and read_run(folder).device['type'] == 'cuda'
+    resume_run(folder, bar=False, cbs=Callback(), **how)
+    ended, there = (load_file(o / 'model.safetensors') for o in (folder, whole))
+    assert max((ended[k].double() - v.double()).abs().max() for k, v in there.items()) <= off
+    assert learner_from(folder, device='cpu').predict(torch.zeros(28, 28))[2].sum().item() == pytest.approx(1)
 
 
 def test_a_run_stopped_after_its_last_epoch_is_brought_to_its_end(whole, tmp_path, monkeypatch):
