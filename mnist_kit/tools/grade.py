@@ -244,6 +244,8 @@ def _of_folder(folder):
                         else 'Hand in the file with the class that inherits from nn.Module.')
 
 # %% ../../nbs/tools/grade.ipynb #e4decbd1
+_NO_GPU = dict(CUDA_VISIBLE_DEVICES='')  # without a training: what is found is the same on every machine
+
 def check_submission(
     what:str|Submission,    # see `split_name`
     timeout:float|None=None, # seconds for all of it; None: 60, for exercises 300, for a training see above
@@ -263,7 +265,8 @@ def check_submission(
     expected = _expected(sub, gap, run, train, edition, logits)
     limit,train = timeout or (1800 if train else 60),dict(train or {})
     if sub.path and Path(sub.path).is_dir(): return _report(sub, _of_folder(sub.path), expected, memory, limit)
-    env = dict(MNIST_KIT_DATA=train.pop('data')) if train.get('data') else {}
+    env = {} if train else _NO_GPU
+    if train.get('data'): env['MNIST_KIT_DATA'] = train.pop('data')
     args = dict(path=sub.path and str(Path(sub.path).absolute()), name=sub.name, args=sub.args, root=sub.root, gap=gap,
                 run=run and str(Path(run).absolute()), train=train or None, threads=threads, edition=asdict(edition),
                 logits=logits, patience=min(10, limit/3), part=bool(sub.file))
@@ -284,7 +287,7 @@ def _of_exercises(sub, timeout, memory, threads):
     "The report on the notebook of the exercises."
     args = dict(path=str(Path(sub.path).absolute()), threads=threads)
     first = 'from mnist_kit.tools.exercises import judge_notebook; import mnist_kit.all'  # which the notebook imports
-    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory)
+    out = run_apart('judge_notebook(note, **args)', args, first, timeout, memory, env=_NO_GPU)
     r = _report(sub, out, EXERCISES, memory, timeout)
     def of(o):
         if o.rule not in EXERCISES: return replace(o, required=False)

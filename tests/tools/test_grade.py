@@ -443,3 +443,10 @@ def test_it_trains_a_model_of_ones_own_with_raw_scores_and_does_not_judge_other_
     assert '✓ raw scores' in out and '✗' not in out
     (run,) = tmp_path.glob('runs/*')
     assert read_run(run).model == 'Net'
+
+
+def test_a_submission_finds_no_gpu_so_that_it_is_judged_alike_on_every_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')
+    text = "import os\nfrom mnist_kit.models import Model3\n1 / (os.environ['CUDA_VISIBLE_DEVICES'] == '')\n"
+    (tmp_path / 'a.py').write_text(text + 'class Net(Model3): pass\n')
+    assert all(o.holds for o in check_submission(str(tmp_path / 'a.py')).findings[:2])
