@@ -81,7 +81,12 @@ def download_mnist(
         with failed, tempfile.TemporaryDirectory() as d:
             raw.mkdir(parents=True, exist_ok=True)
             socket.setdefaulttimeout(timeout)
-            MNIST(d, download=True)
+            reasons = []
+            for mirror in MNIST.mirrors:
+                try: type('MNIST', (MNIST,), dict(mirrors=[mirror]))(d, download=True)
+                except Exception as e: reasons.append(f'{mirror}: {e}')
+                else: break
+            else: raise OSError('; '.join(reasons))
             contents = {k: _verified(path.read_bytes(), k, 'a mirror') for k,path in find_mnist(d).items()}
             for name,content in contents.items(): write_atomic(raw/name, content)
     finally: socket.setdefaulttimeout(before)

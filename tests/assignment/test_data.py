@@ -183,9 +183,13 @@ def test_a_mirror_that_sends_nothing_and_a_folder_that_cannot_be_written_are_sai
     (tmp_path / 'file').touch()
     refused(lambda: download_mnist(tmp_path / 'file'), 'cannot be downloaded', 'file')
     with socket.create_server(('127.0.0.1', 0)) as server:
-        monkeypatch.setattr(MNIST, 'mirrors', [f'http://127.0.0.1:{server.getsockname()[1]}/'])
+        stalls, good = f'http://127.0.0.1:{server.getsockname()[1]}/', MNIST.mirrors
+        monkeypatch.setattr(MNIST, 'mirrors', [stalls])
         refused(lambda: download_mnist(tmp_path, timeout=0.5), 'cannot be downloaded', 'timed out')
-    assert files_in(tmp_path) == ['file'] and socket.getdefaulttimeout() is None
+        assert files_in(tmp_path) == ['file'] and socket.getdefaulttimeout() is None
+        monkeypatch.setattr(MNIST, 'mirrors', [stalls, *good])
+        download_mnist(tmp_path, timeout=0.5)
+    assert files_in(tmp_path) == sorted([*FILES, 'file'])
 
 
 def test_without_a_network_auto_takes_digits_and_says_so(no_data, capsys):
