@@ -30,7 +30,7 @@ from .runs import *
 class Model1NoBatchNorm(Model1):
     "Model 1 with a bias in place of each batch normalisation. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
-        with torch.random.fork_rng(devices=[]): super().__init__()  # these weights go; the fork keeps the seed unused
+        with torch.random.fork_rng(devices=[]): super().__init__()  # to be replaced: a fork leaves the seed as it was
         for o in self.conv1,self.conv2,self.conv3,self.transition,self.conv4,self.conv5,self.reduce:
             o[0] = nn.Conv2d(o[0].in_channels, o[0].out_channels, o[0].kernel_size)
             del o[1]
@@ -124,7 +124,7 @@ def variant_for(name:str # a key of `VARIANTS`
     return VARIANTS[name]
 
 # %% ../nbs/07_evidence.ipynb #ev0plan3
-_HEADLINE = (*SPECS, 'model3-no-augmentation', 'model3-15-epochs')  # behind its main claims
+_HEADLINE = (*SPECS, 'model3-no-augmentation', 'model3-15-epochs')  # behind the assignment's main claims
 PLAN = {o.name: 20 if o.name in _HEADLINE else 10 for o in VARIANTS.values() if not o.stop}  # seeds of each variant
 WORTH_HAVING = 0.001  # of accuracy, so 0.10 points: a smaller difference is drowned by the choice of test images
 
@@ -231,7 +231,7 @@ def interval(values # numbers, at least two
 def share_of(study:Study,
     name:str,              # variant
     metric:str='accuracy', # a column of `Study.frame`
-    least:float=TARGET_ACC # value of the metric
+    least:float=TARGET_ACC # the least value that counts
 )->Interval:
     "The fraction of runs, failed ones included, whose metric is at least `least`, with Wilson's 95 % interval."
     values,failed = study.frame().query('variant==@name')[metric],study.failed(name)

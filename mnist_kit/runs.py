@@ -246,7 +246,7 @@ def _read_checkpoint(path):
 
 # %% ../nbs/06_runs.ipynb #d37ba642
 def _record_fit(learn, run, out, bar, cbs, start=None):
-    """Train `learn` by its recipe; `start`, info and tensors of a checkpoint: go on from there. After each epoch, the
+    """Train `learn` by its recipe, or go on from `start`, the info and tensors of a checkpoint. After each epoch, the
     record `run` and the weights are in the folder `out`; at the end of a fit that did not fail, the curves, too."""
     if not bar:
         learn.remove_cbs(ProgressCallback)
