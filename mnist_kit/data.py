@@ -22,8 +22,8 @@ class DigitDataset:
     def __init__(self,
         images:Tensor|np.ndarray,      # uint8 (n, 28, 28) or (n, 1, 28, 28)
         labels:Tensor|np.ndarray|None, # integers (n,); None: there are none
-        source:str|None='unknown',     # where they come from; None: of a learner that has no images
-        split_idx:int=1                # 0: for training, augmented; 1: not
+        source:str|None='unknown',     # where they come from; None: for a learner without images
+        split_idx:int=1                # 0: training, augmented; 1: not augmented
     ):
         images,side = torch.as_tensor(images),(IMAGE_SIZE,IMAGE_SIZE)
         expect(images.dtype==torch.uint8 and tuple(images.shape[1:]) in (side, (1,*side)),
@@ -52,7 +52,7 @@ class DigitDataset:
         return self.new(self.images[:0].clone(), None if self.labels is None else self.labels[:0].clone())
 
     @contextmanager
-    def set_split_idx(self, i):  # inside, these are training (0) or other (1) images: for test-time augmentation
+    def set_split_idx(self, i):  # in the `with` block, images count as training (0) or not (1): test-time augmentation
         old,self.split_idx = self.split_idx,i
         try: yield self
         finally: self.split_idx = old
@@ -61,7 +61,7 @@ class DigitDataset:
 @patch(cls_method=True)
 def from_npz(cls:DigitDataset,
     path:str|Path,    # of a NumPy archive, such as Keras's mnist.npz
-    part:str='train'  # its arrays x_train and y_train; or 'test'
+    part:str='train'  # 'train' reads x_train and y_train; or 'test'
 ):
     "The images and labels of a NumPy archive. Raises `InputError` if they are not there."
     with InputError.for_any(repr(str(path)), f'an archive with x_{part}, uint8 (n, 28, 28), and y_{part}'):
@@ -71,7 +71,7 @@ def from_npz(cls:DigitDataset,
 def from_csv(cls:DigitDataset,
     path:str|Path # a line for each image: its label, if there is one, then its pixels; with a header or without
 ):
-    "The images and labels of a CSV file. Raises `InputError` if it is not such."
+    "The images and labels of a CSV file. Raises `InputError` for any other file."
     n = IMAGE_SIZE**2
     want = f'a line for each image, its label, if there is one, and {n} pixels from 0 to 255'
     with InputError.for_any(repr(str(path)), want):
@@ -82,7 +82,7 @@ def from_csv(cls:DigitDataset,
 
 # %% ../nbs/03_data.ipynb #d4a30001
 def _picture(o):
-    "A PIL image of bytes. Raises `InputError` for what is no picture."
+    "A PIL image of bytes. Raises `InputError` for anything that is not a picture."
     want = 'a PIL image, an image file, or an array or tensor of (h, w) or (h, w, channels)'
     if isinstance(o, dict): o = o.get('composite')  # of Gradio's sketchpad: all its layers in one
     if isinstance(o, (str,Path)):
@@ -103,16 +103,16 @@ def _picture(o):
 
 # %% ../nbs/03_data.ipynb #d4a30004
 def _ink(picture):
-    """How far each pixel of a PIL image is from the paper: (h, w), from 0 to 1, the strongest ink.
+    """How far each pixel of a PIL image is from the paper: (h, w), from 0 to 1 for the strongest ink.
     Raises `InputError` for a blank drawing, and for one without a border."""
     o = picture.convert('RGBA').reduce(max(1, max(picture.size)//1000))  # a photograph has pixels to spare
     x,alpha = np.split(np.asarray(o, np.float32)/255, [3], axis=-1)
-    pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # how bright it is
+    pen = (x*alpha).mean()/max(alpha.mean(), 1e-6)  # the pen's brightness
     x = alpha*x + (1-alpha)*(pen<0.5)
     border = np.concatenate([x[0], x[-1], x[:,0], x[:,-1]])
     paper = np.median(border, axis=0)
     far = lambda x: np.abs(x-paper).max(axis=-1)
-    shade = np.quantile(far(border), 0.75)  # of photographed paper; 0 on a clean one
+    shade = np.quantile(far(border), 0.75)  # of photographed paper; 0 on clean paper
     ink = (far(x)-shade).clip(0)
     expect(ink.max()>0.1, 'a blank drawing', 'a digit that stands out from its background')
     ink /= ink.max()
@@ -122,10 +122,10 @@ def _ink(picture):
     return ink
 
 # %% ../nbs/03_data.ipynb #d4a30007
-def _cropped(ink): return ink[ndimage.find_objects((ink>0).astype(int))[0]]  # to its own rectangle
+def _cropped(ink): return ink[ndimage.find_objects((ink>0).astype(int))[0]]  # to the rectangle that holds ink
 
 def _one_digit(ink):
-    "The digit's rectangle of the ink (h, w), without specks. Raises `InputError` if there are two."
+    "The ink (h, w), cut down to the digit and without specks. Raises `InputError` if there are two."
     ink = _cropped(ink)
     parts,n = ndimage.label(ndimage.maximum_filter(ink>0, 2*round(max(ink.shape)/20)+1), np.ones((3,3)))
     boxes = ndimage.find_objects(parts)
@@ -138,7 +138,7 @@ def _one_digit(ink):
 
 # %% ../nbs/03_data.ipynb #d4a30010
 def _thickened(ink):
-    "The digit with strokes that are not lost in 20×20; its rectangle is a little larger."
+    "The digit with strokes thick enough for 20×20; the array may get a little larger."
     unit,o = max(ink.shape)/DIGIT_SIZE,np.pad(ink, 1)
     edges = np.hypot(np.diff(o, axis=0)[:,1:], np.diff(o, axis=1)[1:]).sum()  # a stroke has two
     width = 2*ink.sum()/edges
@@ -162,7 +162,7 @@ def from_drawing(
 )->Tensor: # uint8 (28, 28), bright digit on black
     """What MNIST's makers would have made of a drawing: one digit in 20×20, its centre of mass in the middle of 28×28.
     28×28 pixels on black stay as they are. Raises `InputError` for a blank drawing, for two digits in one, and for what
-    is no picture. Source: LeCun, Cortes and Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/."""
+    is not a picture. Source: LeCun, Cortes and Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/."""
     o = _picture(image)
     if o.size==(IMAGE_SIZE,IMAGE_SIZE) and o.mode in ('1','L','P','RGB') and 'transparency' not in o.info:
         x = torch.tensor(np.array(o.convert('L')))
@@ -172,7 +172,7 @@ def from_drawing(
 # %% ../nbs/03_data.ipynb #95ca2cfa
 def as_dataset(
     items,             # a `DigitDataset`, or a list of images, as `from_drawing` takes them, or of (image, label) pairs
-    like:DigitDataset  # whose device, and whether it is augmented, the new one takes over
+    like:DigitDataset  # the new one takes over its device and its `split_idx`
 )->DigitDataset:
     "`items` as a dataset. Raises `InputError`, see `from_drawing`."
     if isinstance(items, DigitDataset): return DigitDataset(items.images, items.labels, items.source, like.split_idx)
@@ -188,7 +188,7 @@ def as_dataset(
 # %% ../nbs/03_data.ipynb #2fc747c4
 class DigitDL(TfmdDL):
     "A `TfmdDL` over a `DigitDataset`: a batch is one index operation. Only `after_batch` transforms apply."
-    def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):  # workers are not used, see `__iter__`
+    def __init__(self, dataset, bs=128, num_workers=0, device=None, **kwargs):  # no worker processes, see `__iter__`
         super().__init__(dataset, bs=bs, num_workers=0, device=device, **kwargs)
         if device is not None: dataset.to(device)
 
@@ -203,7 +203,7 @@ class DigitDL(TfmdDL):
     def __iter__(self):
         self.randomize()
         self.before_iter()
-        idxs = list(itertools.islice(self.get_idxs(), self.n))  # fastai may give one index for ever
+        idxs = list(itertools.islice(self.get_idxs(), self.n))  # `show_batch(unique=True)` repeats index 0 for ever
         idxs = torch.tensor(idxs, dtype=torch.long, device=self.dataset.images.device)
         for batch in idxs.split(self.bs)[:len(self)]: yield self.after_batch(self.dataset[batch])
         self.after_iter()
@@ -232,7 +232,7 @@ def affine_sample(
     x:Tensor,    # images (n, c, h, w), h = w
     mats:Tensor  # (n, 2, 3), see `affine_mats`
 )->Tensor:       # images of the same shape
-    "Each image read off at the places that its matrix says, bilinear, zero outside."
+    "Each image, read at the places that its matrix gives: bilinear, zero outside."
     side,a = x.shape[-1],mats[...,None,None]                    # a: (n, 2, 3, 1, 1)
     at = (2*torch.arange(side, device=x.device)+1)/side - 1     # (w,): the middles of the pixels, from -1 to 1
     places = a[:,:,0]*at + a[:,:,1]*at[:,None] + a[:,:,2]       # (n, 2, h, w)
@@ -240,8 +240,8 @@ def affine_sample(
 
 # %% ../nbs/03_data.ipynb #40c9a21b
 class RandomAffine(DisplayedTransform):
-    """In training, of each image a rotation by up to ±`max_rotate` degrees, then a translation by up to ±`max_translate`
-    of the side along each axis, uniform, sampled once. In validation, nothing."""
+    """In training, rotates each image by up to ±`max_rotate` degrees, then shifts it along each axis by up to
+    ±`max_translate` of the side. All three are drawn uniformly. In validation, does nothing."""
     order,split_idx = 30,0
     def __init__(self, max_rotate=0., max_translate=0.): store_attr()
 
@@ -295,7 +295,7 @@ def dls_for(
         return dls_of(blank, blank, recipe=recipe, **kwargs).new_empty()
     source,(x,y),test = load_source(source)
     expect(is_whole(holdout, 0, len(x)), f'holdout={holdout!r}',
-           f'a number of the {len(x):,} training images, from 0 to {len(x)-1}')
+           f'some of the {len(x):,} training images, from 0 to {len(x)-1}')
     sets = [(x,y), test]
     if holdout:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))

@@ -30,7 +30,7 @@ from .runs import *
 class Model1NoBatchNorm(Model1):
     "Model 1 with a bias in place of each batch normalisation. Images (n, 1, 28, 28) to log-probabilities (n, 10)."
     def __init__(self):
-        with torch.random.fork_rng(devices=[]): super().__init__()  # thrown away: in a fork it draws nothing from the seed
+        with torch.random.fork_rng(devices=[]): super().__init__()  # to be replaced: a fork leaves the seed as it was
         for o in self.conv1,self.conv2,self.conv3,self.transition,self.conv4,self.conv5,self.reduce:
             o[0] = nn.Conv2d(o[0].in_channels, o[0].out_channels, o[0].kernel_size)
             del o[1]
@@ -38,7 +38,7 @@ class Model1NoBatchNorm(Model1):
 
 # %% ../nbs/07_evidence.ipynb #ev0ab005
 class Model1AveragePool(Model1):
-    "Model 1 with average pooling in place of the 7×7 convolution, as Model 2 ends. (n, 1, 28, 28) to (n, 10)."
+    "Model 1 with average pooling in place of the 7×7 convolution, like Model 2. (n, 1, 28, 28) to (n, 10)."
     def __init__(self):
         super().__init__()
         self.reduce = self.reduce[0]       # the bare 1×1 convolution
@@ -78,10 +78,10 @@ class Variant:
     "A model and its recipe, changed in one way that has a name."
     name:str           # such as 'model1-gap'; the name of the model itself: nothing is changed
     what:str           # the change, in words
-    changes:dict = field(default_factory=dict) # of the recipe's fields
-    options:dict = field(default_factory=dict) # of the model's class
+    changes:dict = field(default_factory=dict) # to fields of the recipe
+    options:dict = field(default_factory=dict) # arguments of the model's class
     network:type|None = None # the class of an ablation; None: the model's own
-    stop:int|None = None     # read the unchanged run off after so many epochs; nothing more is trained
+    stop:int|None = None     # not trained: the model's own runs, cut after so many epochs
 
     @property
     def model(self)->str: return self.name.partition('-')[0]  # 'model1', 'model2' or 'model3'
@@ -124,30 +124,30 @@ def variant_for(name:str # a key of `VARIANTS`
     return VARIANTS[name]
 
 # %% ../nbs/07_evidence.ipynb #ev0plan3
-_HEADLINE = (*SPECS, 'model3-no-augmentation', 'model3-15-epochs')  # what the assignment leads with
+_HEADLINE = (*SPECS, 'model3-no-augmentation', 'model3-15-epochs')  # behind the assignment's main claims
 PLAN = {o.name: 20 if o.name in _HEADLINE else 10 for o in VARIANTS.values() if not o.stop}  # seeds of each variant
 WORTH_HAVING = 0.001  # of accuracy, so 0.10 points: a smaller difference is drowned by the choice of test images
 
 # %% ../nbs/07_evidence.ipynb #ev0plan6
 def seeds_needed(
     sd:float,        # standard deviation of the differences between the runs of a pair, above 0
-    difference:float # that is there, above 0, in the same unit
+    difference:float # the true difference, above 0, in the same unit
 )->int:              # at least 3
     "Pairs of runs after which the 95 % interval is clear of zero with a probability of 80 %. Raises `InputError`."
     for k,v in dict(sd=sd, difference=difference).items(): expect(0<v<float('inf'), f'{k}={v!r}', 'a number above 0')
-    effect = min(difference/sd, 5)  # for more than that, too, three pairs
+    effect = min(difference/sd, 5)  # a larger effect still takes three pairs
     return ceil(TTestPower().solve_power(effect, alpha=0.05, power=0.8))
 
 # %% ../nbs/07_evidence.ipynb #615942eb
 def run_name(variant:str, seed:int)->str: return f'{variant}-seed{seed}'
 
-def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a reader's own, the name of its class
-    "The model that a run is a variant of. (The run of an ablation has the name of its own class.)"
+def base_model(run:Run)->str: # 'model1', 'model2' or 'model3'; for a model of your own, the name of its class
+    "The model that a run is a variant of. (In the record of an ablation's run, `model` is the ablation's class.)"
     return VARIANTS[run.name].model if run.name in VARIANTS else run.model
 
 def _outcome(run):
     "One row of `Study.frame`."
-    # exact again, such as 9,943 of 10,000: a record rounds them to single precision
+    # exact fractions again, such as 9,943 of 10,000: a record has single precision only
     accs = [round(o['valid_accuracy']*run.n_valid)/run.n_valid for o in run.rows]
     n,acc,best = len(accs),accs[-1],max(accs)
     train,clean = run.rows[-1]['train_accuracy'],run.train['accuracy'] if run.train else float('nan')
@@ -161,7 +161,7 @@ def _is_fraction(column): return 'accuracy' in column or 'gap' in column
 
 # %% ../nbs/07_evidence.ipynb #e71d9001
 def _expect_study(at, runs, others):
-    "Raises `InputError` unless `runs` go together; `at` says where they are, `others` have not finished."
+    "Raises `InputError` unless `runs` go together; `at` says where they are, `others` did not finish."
     why = ''.join(f'; {run_name(o.name, o.seed)} {o.status} {o.message}' for o in others[:1])
     expect(runs, f'{at} without a finished run{why}', 'runs in its sub-folders; mnist_kit_study trains them')
     expect(len({o.source for o in runs})==1 and not any(o.holdout for o in runs),
@@ -174,7 +174,7 @@ def _expect_study(at, runs, others):
 
 # %% ../nbs/07_evidence.ipynb #e71d9002
 class Study:
-    "The finished runs in a folder. Raises `InputError` if there is none, or one that cannot be read or does not fit."
+    "The finished runs in a folder. Raises `InputError` if there are none, or if any is damaged or does not belong."
     def __init__(self, folder:str|Path|None=None # of the study; None: the runs that come with this kit
     ):
         self.folder = RECORDS if folder is None else as_path(folder)
@@ -192,7 +192,7 @@ class Study:
 
     @property
     def names(self)->list:
-        "The variants of which there are runs, as they stand in `VARIANTS`, then any others"
+        "The variants of which there are runs, in the order of `VARIANTS`, then any others"
         return list(dict.fromkeys(o.name for o in self._all))
 
     def of(self, name:str)->list:
@@ -201,7 +201,7 @@ class Study:
         return [o for o in self._all if o.name==name]
 
     def failed(self, name:str)->list:
-        "The runs of a variant that failed, because the loss diverged."
+        "The runs of a variant that failed, such as those whose loss diverged."
         v = VARIANTS.get(name)
         return [o for o in self.others if o.status=='failed' and o.name==(v.model if v and v.stop else name)]
 
@@ -231,9 +231,9 @@ def interval(values # numbers, at least two
 def share_of(study:Study,
     name:str,              # variant
     metric:str='accuracy', # a column of `Study.frame`
-    least:float=TARGET_ACC # of the metric
+    least:float=TARGET_ACC # the least value that counts
 )->Interval:
-    "The fraction of the runs, failed ones included, that have at least so much, with Wilson's 95 % interval."
+    "The fraction of runs, failed ones included, whose metric is at least `least`, with Wilson's 95 % interval."
     values,failed = study.frame().query('variant==@name')[metric],study.failed(name)
     expect(n := len(values)+len(failed), f'no runs of {name!r} in {str(study.folder)!r}', 'at least one')
     k = int((values>=least).sum())
@@ -257,7 +257,7 @@ VERDICTS = ('supported','contradicted','no difference worth having','not resolve
 
 @dataclass(frozen=True)
 class _Comparison:
-    "A minus B in as many pairs of runs, and what is claimed of that."
+    "The differences A minus B of the pairs of runs, and what is claimed of them."
     diffs:tuple         # by seed
     form:str='better'   # 'better', 'no worse' or 'equal'
     margin:float=WORTH_HAVING # a smaller difference is not worth having
@@ -289,7 +289,7 @@ def compare(study:Study,
     metrics = [o for o in frame.select_dtypes('number') if o!='seed']
     expect(metric in metrics, f'metric {metric!r}', f"one of {', '.join(metrics)}")
     expect(form in forms, f'form {form!r}', f"one of {', '.join(forms)}")
-    expect(isinstance(a, str) or isinstance(b, str), f'{a!r} and {b!r} to compare', 'a variant, at least as one')
+    expect(isinstance(a, str) or isinstance(b, str), f'{a!r} and {b!r} to compare', 'a variant for one of them')
     for o in (a,b): expect(not isinstance(o, str) or study.of(o), f'no runs of {o!r} in {str(study.folder)!r}',
                            f'at least two; mnist_kit_study {o} trains them')
     by_seed = frame.pivot(index='seed', columns='variant', values=metric).astype(float)
@@ -301,7 +301,7 @@ def compare(study:Study,
 
 # %% ../nbs/07_evidence.ipynb #ev0holm1
 def _p_value(c):
-    "Of the limit that a comparison's verdict rests on, two-sided."
+    "The two-sided p-value of a comparison, for the limit that decides its verdict."
     x,error = c.beyond['equal' if c.verdict==VERDICTS[2] else c.form],stdev(c.diffs)/sqrt(c.diff.n)
     return 2*stats.t.sf(abs(x)/error, c.diff.n-1) if error else float(x==0)
 
@@ -317,7 +317,7 @@ _table = pd.read_csv(RECORDS/'claims.csv', comment='#', converters=_sides)
 CLAIMS = tuple(_table.itertuples(index=False, name='Claim'))
 
 # %% ../nbs/07_evidence.ipynb #50bf77a0
-@lru_cache(maxsize=8)  # Holm's correction takes them all together, each time that one is asked for
+@lru_cache(maxsize=8)  # Holm's correction needs all the claims, even if one topic is asked for
 def _verdict_rows(study):
     found,rows = [],[]
     for o in CLAIMS:
@@ -334,9 +334,9 @@ def _verdict_rows(study):
     return rows
 
 def verdicts(study:Study,
-    *topics:str     # of claims; none: all of them
+    *topics:str     # of claims; without any: all of them
 )->pd.DataFrame:    # one row for each claim: difference A - B with its 95 % interval, pairs of runs, verdict
-    "What a study says to the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
+    "What a study says about the assignment's claims. Those for which it has fewer than two pairs of runs are left out."
     known = dict.fromkeys(o.topic for o in CLAIMS)
     for o in topics: expect(o in known, f'topic {o!r}', f"one of {', '.join(known)}")
     return pd.DataFrame([o for o in _verdict_rows(study) if o['topic'] in (topics or known)])

@@ -41,13 +41,13 @@ class TrainingChecks(Callback):
                    f'{IMAGE_SIZE}×{IMAGE_SIZE}; give your fastai DataLoaders item_tfms=Resize({IMAGE_SIZE})')
         if self.at_once(): self.check()
 
-    def at_once(self): return self.learn.loss.device.type=='cpu'  # a GPU would have to be waited for
+    def at_once(self): return self.learn.loss.device.type=='cpu'  # on a GPU it would have to wait
 
     def check(self):
         loss = self.learn.loss
         if self.training and isinstance(self.loss_func, NLLLossFlat):
             total = self.learn.pred.detach().float().exp().sum(-1)
-            if total.isfinite().all() and (total-1).abs().max()>0.05:  # bfloat16 is off by 0.02; NaN: see the loss
+            if total.isfinite().all() and (total-1).abs().max()>0.05:  # bfloat16 is off by 0.02; NaN: the loss shows it
                 raise TrainingError(f'the probabilities of the first image add up to {total.flatten()[0]:.3g}: expected '
                                     '1; end the model in nn.LogSoftmax(dim=1), or pass loss_func=CrossEntropyLossFlat()')
         if not getattr(self.learn, 'yb', ()) or hasattr(self.learn, 'lr_finder') or loss.isfinite().all(): return
@@ -61,10 +61,10 @@ class TrainingChecks(Callback):
 # %% ../nbs/05_learner.ipynb #0129c914
 def make_model(
     model:str|type|nn.Module, # 'model1', 'model2' or 'model3', a class without required arguments, or a module
-    /,                        # a record may name an option as it likes
+    /,                        # so an option may be called `model`, too
     **options                 # arguments of the class, such as `dropout=0.`
 )->nn.Module:
-    "The module that is meant. Raises `InputError` for anything else."
+    "The module itself. Raises `InputError` for anything else."
     if isinstance(model, str): model = MODELS[spec_for(model).name]
     if isinstance(model, type) and issubclass(model, nn.Module):
         try: return model(**options)
@@ -84,7 +84,7 @@ class ChannelsLastFit(ChannelsLast):
 # %% ../nbs/05_learner.ipynb #e1541b6c
 def learner_for(
     model:str|type|nn.Module='model3',  # a name, a class or a module, see `make_model`
-    dls:DataLoaders|None=None,          # any fastai `DataLoaders` of such images; None: made by `dls_for`
+    dls:DataLoaders|None=None,          # any fastai `DataLoaders` of images (n, 1, 28, 28); None: made by `dls_for`
     recipe:Recipe|None=None,            # None: the model's own; for one of yours, Model 3's
     source:str|None=None,               # 'mnist', 'digits' or 'auto'; None: 'auto', or no images if `pretrained`
     holdout:int=0,                      # training images to validate on; 0: validate on the test images
@@ -117,7 +117,7 @@ def learner_for(
 
 # %% ../nbs/05_learner.ipynb #c6048001
 def schedule(recipe:Recipe
-)->tuple:  # (lr, mom): functions of the part of the training that is done, from 0 to 1
+)->tuple:  # (lr, mom): functions of the progress of the training, from 0 to 1
     "Learning rate and momentum over a training, as `fit_recipe` sets them."
     r = recipe
     if r.lr_max is None: return (lambda pos: r.lr),(lambda pos: r.mom)

@@ -108,7 +108,7 @@ def name_of(model:nn.Module)->str:
     return next((k for k,cls in MODELS.items() if type(model) is cls), type(model).__name__)
 
 def count_params(model:nn.Module)->int:
-    "Its trainable parameters."
+    "The number of its trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 # %% ../nbs/04_models.ipynb #643fa554
@@ -131,7 +131,7 @@ def _described(model):
 # %% ../nbs/04_models.ipynb #471ed8cc
 def _window(layer, size):
     "How many values along a side one output of a layer sees, and the step to the next; `size` is the input's side."
-    # a layer without these treats each place on its own; only an adaptive pooling has an `output_size`
+    # a layer without these attributes treats each place alone; only an adaptive pooling has an `output_size`
     sizes = (getattr(layer, o, 1) for o in ('kernel_size','stride','dilation','output_size'))
     k,s,d,out = (o if isinstance(o, int) else o[0] for o in sizes)
     if hasattr(layer, 'output_size'): return -(-size//out),size//out  # exact where `out` divides `size`
@@ -142,9 +142,9 @@ def summary(
     model:nn.Module,      # one of the three, or any chain of layers
     input_size=(1,28,28)  # channels, height and width of an image
 )->pd.DataFrame:          # stage, layers, output shape, trainable parameters, receptive field in pixels, and macs
-    "One row per stage (direct child of `model`), and a total. What `forward` does without a module is not seen."
+    "One row per stage (direct child of `model`), and a total. What `forward` computes without a module is missing."
     device = next((p.device for p in model.parameters()), None)
-    image = torch.zeros(1, *input_size, device=device)  # torchinfo's own would be random, and use up a seed
+    image = torch.zeros(1, *input_size, device=device)  # torchinfo's own image would be random, and use up a seed
     layers = torchinfo.summary(model, input_data=image, depth=99, verbose=0, mode='eval').summary_list
     rows,field,jump = [],1,1
     for o in layers[1:]:
@@ -163,7 +163,7 @@ def summary(
     return pd.DataFrame([*rows, total]).set_index('stage')
 
 # %% ../nbs/04_models.ipynb #065bc50f
-RECORDS = Path(str(files('mnist_kit')/'records'))  # runs with weights, a folder each; files of many runs; two tables
+RECORDS = Path(str(files('mnist_kit')/'records'))  # a folder for each run with weights; packed runs; tables
 
 def pretrained_folder(name:str # 'model1', 'model2' or 'model3'
 )->Path:
@@ -184,7 +184,7 @@ def save_weights(
     write_atomic(folder/'model.safetensors', save(state, metadata={k: str(v) for k,v in info.items()}))
 
 def load_weights(
-    model,       # an `nn.Module` of the same shape; its weights are replaced
+    model,       # an `nn.Module` of the same architecture; its weights are replaced
     folder:Path  # of a run
 ):
     "Read the weights of a run into `model`. Raises `InputError` if they are missing, damaged or of another model."

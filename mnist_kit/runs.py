@@ -29,12 +29,12 @@ from .learner import *
 
 # %% ../nbs/06_runs.ipynb #2u250010
 _Fraction = Annotated[float, Field(ge=0, le=1)]
-_Number   = Annotated[float, Field(ge=-1e39, le=1e39)]  # what single precision holds; NaN is none of these
+_Number   = Annotated[float, Field(ge=-1e39, le=1e39)]  # what single precision holds; never NaN
 _Seconds  = Annotated[float, Field(ge=0, le=1e12)]
 _Count    = Annotated[int, Field(ge=0, lt=2**53)]
 _Some     = Annotated[int, Field(ge=1, lt=2**53)]
 
-_Score = TypedDict('_Score', dict(n=_Count, loss=_Number, accuracy=_Fraction))  # of so many images
+_Score = TypedDict('_Score', dict(n=_Count, loss=_Number, accuracy=_Fraction))  # on n images
 _Row = TypedDict('_Row', dict(epoch=_Count, train_loss=_Number, train_accuracy=_Fraction, valid_loss=_Number,
                               valid_accuracy=_Fraction, seconds=_Seconds))  # one epoch, see `EpochRows`
 
@@ -54,16 +54,16 @@ class Run:
     device:dict              # type, name, and for a CPU the threads
     versions:dict            # of Python and the packages
     started:str              # date and time, UTC
-    variant:str = ''         # what was changed, see the study; '': nothing that has a name
+    variant:str = ''         # the name of the change, see `VARIANTS` in 07; '': none
     options:dict = field(default_factory=dict)    # arguments of the model's class that are not its defaults
     callbacks:list[str] = field(default_factory=list)  # names of the callbacks that were added to the fit
     status:Literal['running','finished','interrupted','failed'] = 'running'
     message:str = ''         # where it was interrupted, why it failed, or that its weights come with the kit
     seconds:_Seconds = 0.    # training and validation together
-    rows:list[_Row] = field(default_factory=list)  # one for each whole epoch
-    train:_Score|None = None # of the training images, not augmented, no dropout, at the end
-    test:_Score|None = None  # with `holdout`: of the test images
-    format:Literal[1] = 1    # a change that older code cannot read makes it 2
+    rows:list[_Row] = field(default_factory=list)  # one for each completed epoch
+    train:_Score|None = None # scores on the training images at the end, not augmented, no dropout
+    test:_Score|None = None  # scores on the test images at the end, with `holdout` only
+    format:Literal[1] = 1    # becomes 2 when older code can no longer read it
 
     @property
     def name(self)->str: return self.variant or self.model
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def best(self)->dict|None:
-        "The row with the best validation accuracy: an optimistic figure, since it is picked by looking"
+        "The row with the best validation accuracy: an optimistic figure, since that is how the row was picked"
         return max(self.rows, key=lambda r: r['valid_accuracy'], default=None)
 
 # %% ../nbs/06_runs.ipynb #270823fa
@@ -91,7 +91,7 @@ def write_run(run:Run, folder:Path):
 _Runs = TypedDict('_Runs', dict(format=Literal[1], runs=list[Run]))  # what `tools.study.ship` writes
 
 def _read(path, kind=Run):
-    "What a file of records holds. Raises `InputError`."
+    "The record or the records in a file. Raises `InputError` if it holds none, or damaged ones."
     at,what = repr(str(path)),'the record of a run, as this version writes it; train again'
     found = from_json(kind, read_file(path, 10_000_000, 'the run.json of a run'), at, what)
     for run in [found] if kind is Run else found['runs']:
@@ -103,19 +103,19 @@ def _read(path, kind=Run):
 
 def read_run(path:str|Path # a run's folder, or its `run.json`
 )->Run:
-    "The record of a run. Raises `InputError` if there is none, or none that can be read."
+    "The record of a run. Raises `InputError` if there is none, or if it cannot be read."
     path = Path(path)
     return _read(path/'run.json' if os.path.isdir(path) else path)
 
 def read_runs(folder:Path)->list:
-    "All runs in a folder: one in each sub-folder, many in each file that was shipped. Raises `InputError`."
-    if not os.path.isdir(folder): return []  # `glob` asks the system, which raises for a name that is too long
+    "All runs in a folder: one in each sub-folder, many in each packed file. Raises `InputError`."
+    if not os.path.isdir(folder): return []  # `glob` would raise for a name that is too long
     shipped = [_read(o, _Runs)['runs'] for o in sorted(folder.glob('[!.]*.runs.json'))]
     return [*map(read_run, sorted(folder.glob('[!.]*/run.json'))), *chain(*shipped)]
 
 # %% ../nbs/06_runs.ipynb #2u250002
 def describe_device(device:torch.device)->dict:
-    "Type and name of a device, and unless it is CUDA the number of the CPU's threads that PyTorch uses."
+    "Type and name of a device; without CUDA, also how many CPU threads PyTorch uses."
     if device.type=='cuda': return dict(type='cuda', name=torch.cuda.get_device_name(device))
     name = platform.processor() or platform.machine()
     with suppress(OSError, TypeError): name = re.search(r'model name\s*:\s*(.+)', Path('/proc/cpuinfo').read_text())[1]
@@ -132,10 +132,10 @@ def closing_line(run:Run)->str:
 
 # %% ../nbs/06_runs.ipynb #cfd0718a
 RUN_FILES = ('run.json','model.safetensors','curves.png')
-CHECKPOINT = 'checkpoint'  # a fourth file, while it is not finished
+CHECKPOINT = 'checkpoint'  # a fourth file, until the run is finished
 
 def _make_folder(out, run):
-    """The folder `out`, or for None: `model1-mnist-seed0` in `runs`, or the first of `…-2`, `…-3` … that is not there.
+    """The folder `out`. For None, a new one: `runs/model1-mnist-seed0`, or if that is taken, the same with `-2`, `-3` …
     Raises `InputError` if it cannot be made."""
     name = f'{run.model}-{run.source}-seed{run.seed}'
     with InputError.for_any(f'output folder {str(out or "runs")!r} cannot be written', 'another'):
@@ -151,7 +151,7 @@ def draw_run(
     axs,         # two matplotlib `Axes`: for the loss, and for the accuracy in percent
     run:Run,
     labels,      # for the training batches, and for the images that were scored after each epoch; None: no label
-    **style      # of the lines
+    **style      # matplotlib's, of the lines
 ):
     "Loss and accuracy of a run over its epochs."
     for ax,key,scale in zip(axs, ('loss','accuracy'), (1,100)):
@@ -177,7 +177,7 @@ def plot_curves(run:Run)->Figure:
 # %% ../nbs/06_runs.ipynb #37952667
 class EpochRows(Callback):
     """After each epoch, calls `on_row` with a dict: epoch (from 1), train_loss (fastai's smoothed one),
-    train_accuracy (over the epoch's batches), valid_loss and valid_accuracy (over all its images), seconds."""
+    train_accuracy (over the epoch's batches), valid_loss and valid_accuracy (over all validation images), seconds."""
     order = 55  # after the Recorder has its values
     def __init__(self, on_row): self.on_row = on_row
     def before_epoch(self): self.started,self.right,self.n = time.perf_counter(),0,0
@@ -186,9 +186,9 @@ class EpochRows(Callback):
         self.right += accuracy(self.learn.pred.detach(), *self.yb)*len(self.y)  # stays on the device
         self.n += len(self.y)
     def after_epoch(self):
-        if not self.n: return  # skipped, by `start_epoch`
+        if not self.n: return  # an epoch that `start_epoch` skips
         o = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
-        valid = o['valid_accuracy' if self.recorder.train_metrics else 'accuracy']  # as fastai calls it
+        valid = o['valid_accuracy' if self.recorder.train_metrics else 'accuracy']  # fastai has two names for it
         self.on_row(dict(epoch=self.epoch+1, train_loss=o['train_loss'], train_accuracy=float(self.right/self.n),
                          valid_loss=o['valid_loss'], valid_accuracy=valid,
                          seconds=round(time.perf_counter()-self.started, 3)))
@@ -201,12 +201,12 @@ def score(learn, dataset)->dict: # n, loss and accuracy
 
 # %% ../nbs/06_runs.ipynb #ckpt0002
 class Checkpoints(Callback):
-    "Writes a checkpoint after each epoch: a safetensors file behind its SHA-256. Begins with one, if it is given."
-    order = 75  # after fastai's Recorder, which forgets an earlier fit, and after `EpochRows`
+    "Writes a checkpoint after each epoch: a safetensors file, its SHA-256 in front. Goes on from `start`, if given."
+    order = 75  # after fastai's Recorder, which starts afresh at each fit, and after `EpochRows`
     def __init__(self, record, path, start=None): store_attr()
 
     def after_epoch(self):
-        if len(self.record.rows)!=self.epoch+1: return  # skipped, by `start_epoch`
+        if len(self.record.rows)!=self.epoch+1: return  # an epoch that `start_epoch` skips
         smooth,device = self.recorder.smooth_loss,self.dls.device
         tensors = {f'model.{k}': v for k,v in self.model.state_dict().items()}
         for i,state in enumerate(self.opt.state_dict()['state']):
@@ -224,7 +224,7 @@ class Checkpoints(Callback):
         if not self.start: return
         (info,tensors),device = self.start,self.dls.device
         def part(of): return {k.removeprefix(of): v for k,v in tensors.items() if k.startswith(of)}
-        def tuples(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of them
+        def tuples(state): return (state[0], tuple(state[1]), state[2])  # JSON made lists of the tuples
         self.model.load_state_dict(part('model.'))
         states = [part(f'opt.{i}.') for i in range(len(self.opt.all_params()))]
         self.opt.load_state_dict(dict(hypers=self.opt.hypers, state=to_device(states, device)))
@@ -246,8 +246,8 @@ def _read_checkpoint(path):
 
 # %% ../nbs/06_runs.ipynb #d37ba642
 def _record_fit(learn, run, out, bar, cbs, start=None):
-    """Train `learn` by its recipe, from info and tensors of a checkpoint if there are any. After each epoch, the record
-    `run` and the weights are in the folder `out`; in the end the curves, too."""
+    """Train `learn` by its recipe, or go on from `start`, the info and tensors of a checkpoint. After each epoch, the
+    record `run` and the weights are in the folder `out`; at the end of a fit that did not fail, the curves, too."""
     if not bar:
         learn.remove_cbs(ProgressCallback)
         learn.logger = noop
@@ -294,12 +294,12 @@ def train_run(
     seed:int=0,              # of everything that is random
     bar:bool=True,           # show the progress bar and the table?
     cbs=None,                # further callbacks for the fit
-    options:dict|None=None,  # of the model, see `make_model`
+    options:dict|None=None,  # arguments of the model's class, see `make_model`
     variant:str='',          # goes into the record: what was changed
     prepare=None             # called with the learner before it trains
 )->Path:                     # the folder
     """Train `model`, and leave the run in a folder. Ctrl-C ends it early, with status 'interrupted'.
-    Raises `InputError`, before anything is written, for what cannot be used; `TrainingError` if the loss diverges."""
+    Raises `InputError`, before anything is written, for unusable input; `TrainingError` if the loss diverges."""
     if out is not None:
         expect(str(out), "out=''", 'a name for the folder')
         expect_free(out := as_path(out), RUN_FILES)
@@ -312,7 +312,7 @@ def train_run(
               options=options or {}, callbacks=[(o if isinstance(o, type) else type(o)).__name__ for o in L(cbs)])
     out = _make_folder(out, run)
     with alone_in(out, 'run folder'):
-        expect_free(out, RUN_FILES)  # still: another process may have been here
+        expect_free(out, RUN_FILES)  # again: another process may have been faster
         _record_fit(learn, run, out, bar, cbs)
     return out
 
@@ -328,15 +328,15 @@ def resume_run(
     folder:str|Path, # of a run that is not finished
     device=None,     # None: fastai's default device
     bar:bool=True,   # show the progress bar and the table?
-    cbs=None,        # the further callbacks that it was begun with
-    model=None,      # the class, for a run of a reader's own model
+    cbs=None,        # the same further callbacks as at the start
+    model=None,      # the class, if the run is of your own model
     prepare=None     # see `train_run`
 )->Path:             # the folder
-    "Go on with a run after its last whole epoch. Raises `InputError` if there is nothing to go on with, or no need to."
+    "Go on with a run after its last whole epoch. Raises `InputError` if there is no such run, or a finished one."
     folder = as_path(folder)
     with alone_in(folder, 'run folder'):
         run = read_run(folder)
-        expect(run.status!='finished', f'a run that is finished in {str(folder)!r}', 'one that was stopped')
+        expect(run.status!='finished', f'the finished run in {str(folder)!r}', 'one that was stopped')
         expect(len(L(cbs))==len(run.callbacks), f'{len(L(cbs))} callbacks', f"those of the run: {', '.join(run.callbacks)}")
         start = None
         if (folder/CHECKPOINT).exists(): run,*start = _read_checkpoint(folder/CHECKPOINT)
@@ -344,7 +344,7 @@ def resume_run(
         run.status,run.message = 'running',''
         learn = _learner_of(run, model, source=run.source, device=device, seed=run.seed)
         if prepare: prepare(learn)
-        if start: load_weights(learn.model, folder)  # `_record_fit` saves once before it begins: these
+        if start: load_weights(learn.model, folder)  # `_record_fit` saves the weights before it begins
         _record_fit(learn, run, folder, bar, cbs, start)
     return folder
 
@@ -353,9 +353,9 @@ def learner_from(
     folder:str|Path,       # of a run
     source:str|None=None,  # 'mnist', 'digits' or 'auto' to load images too; None: a learner that only predicts
     device=None,           # None: fastai's default device
-    model=None             # the class or module, for a run of a reader's own model
+    model=None             # the class or module, if the run is of your own model
 ):  # a fastai `Learner`
-    """The learner of a run, with the weights that it ended with; says so if it ended before its last epoch.
+    """The learner of a run, with the weights that it ended with. Prints a line if the run is not finished.
     Raises `InputError` if the folder holds no run, or files that are damaged."""
     run,folder = read_run(folder),Path(folder)
     if folder.is_file(): folder = folder.parent

@@ -93,13 +93,13 @@ def download_mnist(
 
 # %% ../nbs/02_sources.ipynb #a3c7ff0d
 def data_folder()->Path:
-    "fastai's data folder. Raises `DownloadError` if fastai cannot use its own."
+    "fastai's data folder. Raises `DownloadError` if it cannot be used."
     with DownloadError.for_any("fastai's data folder cannot be used", f'a home to write to; {_OTHERWISE}'):
         return fastai_path('data')
 
 def load_mnist(download:bool=True  # fetch it if it is not there?
 )->tuple: # ((images, labels), (images, labels)) for training and test, all uint8
-    "MNIST from `MNIST_KIT_DATA` if that is set, else from fastai's data folder. Raises `InputError` unless intact."
+    "MNIST from `MNIST_KIT_DATA` if that is set, else from fastai's data folder. Raises if missing or damaged."
     own = os.environ.get('MNIST_KIT_DATA')
     expect(own is None or own.strip(), f'MNIST_KIT_DATA={own!r}', 'a folder with the four files of MNIST; or unset it')
     folder = own or data_folder()
@@ -127,7 +127,7 @@ def load_digits()->tuple: # ((images, labels), (images, labels)), 1,500 for trai
 # %% ../nbs/02_sources.ipynb #07af0bfc
 def load_source(source:str='auto'  # 'mnist', 'digits', or 'auto': MNIST if it is there or can be fetched, else digits
 )->tuple: # ('mnist' or 'digits', training (images, labels), test (images, labels))
-    "Images and labels by the name of their source, and that name. Raises `InputError`, see `load_mnist`."
+    "The name of a source, and its images and labels. Raises `InputError`, see `load_mnist`."
     expect(source in ('auto','mnist','digits'), f'source {source!r}', 'one of auto, mnist, digits')
     try:
         if source!='digits': return 'mnist',*load_mnist()

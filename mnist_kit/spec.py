@@ -19,13 +19,13 @@ from .core import *
 PARAM_BUDGET = 8_000 # a model has fewer trainable parameters than this
 TARGET_ACC = 0.994   # of the 10,000 test images
 IMAGE_SIZE = 28      # pixels, height and width
-DIGIT_SIZE = 20      # of the box in its middle that holds the digit
+DIGIT_SIZE = 20      # pixels, of the box in the middle that holds the digit
 CLASSES    = 10      # the digits 0 to 9
 MEAN       = 0.1307  # of MNIST's training pixels, scaled to 0..1
 STD        = 0.3081  # their standard deviation
 
 # %% ../nbs/01_spec.ipynb #3f620db7
-def _plain(v): return int(v) if is_whole(v) else v  # NumPy's are numbers, too
+def _plain(v): return int(v) if is_whole(v) else v  # NumPy's integers count, too
 
 _Count   = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_plain)]
 _Below1  = Annotated[float, Field(ge=0, lt=1)]
@@ -59,7 +59,7 @@ class Recipe:
 def recipe_with(
     recipe:Recipe,
     lr:float|None=None, # learning rate, for a one-cycle its peak; None: as it is
-    **changes           # of other fields; None: as it is
+    **changes           # other fields; None: as it is
 )->Recipe:
     "`recipe` with what is given changed. Raises `InputError` for values that no training can use."
     if lr is not None: changes['lr_max' if recipe.lr_max else 'lr'] = replace(recipe, lr=lr).lr  # checked as `lr`
@@ -78,8 +78,8 @@ class Stage:
 class Reported:
     "What the assignment reports for a model, and how that was obtained."
     params:str       # parameter count, as the assignment's table gives it
-    train_acc:float  # best training accuracy over the epochs, as its table gives it; a fraction
-    test_acc:float   # best test accuracy over the epochs, as its table gives it; a fraction
+    train_acc:float  # best training accuracy over the epochs, from the same table; a fraction
+    test_acc:float   # best test accuracy over the epochs, from the same table; a fraction
     epochs:int       # epochs that were run
     how:str          # how the figures were obtained
 
@@ -89,7 +89,7 @@ class ModelSpec:
     name:str           # as `learner_for` takes it
     title:str          # the assignment's heading
     target:tuple       # what the model was to achieve
-    stages:tuple       # of `Stage`, from the image to the ten log-probabilities
+    stages:tuple       # each a `Stage`, from the image to the ten log-probabilities
     params:int         # trainable parameters
     dropout:float      # probability in each dropout layer; 0 where there is none
     recipe:Recipe      # how it is trained
