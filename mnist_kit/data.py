@@ -76,7 +76,9 @@ def from_csv(cls:DigitDataset,
     want = f'a line for each image, its label, if there is one, and {n} pixels from 0 to 255'
     with InputError.for_any(repr(str(path)), want):
         with open(path, encoding='utf-8') as f: header = 0 if any(map(str.isalpha, f.readline())) else None
-        values = torch.from_numpy(pd.read_csv(path, header=header, dtype=np.uint8).to_numpy())
+        values = pd.read_csv(path, header=header, dtype=np.int64).to_numpy()
+        expect(((0<=values) & (values<=255)).all(), 'a number out of range', '0 to 255')  # pandas 2 lets a uint8 overflow
+        values = torch.from_numpy(values.astype(np.uint8))
         labels = values[:,0] if values.shape[1]==n+1 else None
         return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
 
