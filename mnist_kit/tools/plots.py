@@ -33,8 +33,7 @@ def plot_kernel(
     col:int              # of the image, likewise
 ):
     "A kernel laid on an image: the pixels below it, what they are multiplied with, their sum, and the sums everywhere."
-    image,kernel = image.cpu(),kernel.cpu()
-    k,(h,w) = len(kernel),image.shape
+    image,kernel,k,(h,w) = image.cpu(),kernel.cpu(),len(kernel),image.shape
     expect(0<=row<=h-k and 0<=col<=w-k, f'row={row}, col={col}', f'rows from 0 to {h-k}, columns from 0 to {w-k}')
     patch,sums = image[row:row+k,col:col+k],torch.conv2d(image[None,None], kernel[None,None])[0,0]
     limit = sums.abs().max()
