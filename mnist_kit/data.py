@@ -72,13 +72,13 @@ def from_csv(cls:DigitDataset,
     path:str|Path # a line for each image: its label, if there is one, then its pixels; with a header or without
 ):
     "The images and labels of a CSV file. Raises `InputError` for any other file."
-    n = IMAGE_SIZE**2
-    want = f'a line for each image, its label, if there is one, and {n} pixels from 0 to 255'
+    want = f'a line for each image, its label, if there is one, and {IMAGE_SIZE**2} pixels from 0 to 255'
     with InputError.for_any(repr(str(path)), want):
         with open(path, encoding='utf-8') as f: header = 0 if any(map(str.isalpha, f.readline())) else None
-        values = torch.from_numpy(pd.read_csv(path, header=header, dtype=np.uint8).to_numpy())
-        labels = values[:,0] if values.shape[1]==n+1 else None
-        return cls(values[:,-n:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE), labels, 'csv')
+        values = torch.from_numpy(pd.read_csv(path, header=header, dtype=np.int64).to_numpy())
+        expect(((0<=values) & (values<=255)).all(), 'a number out of range', '0 to 255')  # pandas 2 makes 44 of 300
+        labels = values[:,0] if values.shape[1]==IMAGE_SIZE**2+1 else None
+        return cls(values[:,-IMAGE_SIZE**2:].reshape(-1,IMAGE_SIZE,IMAGE_SIZE).byte(), labels, 'csv')
 
 # %% ../nbs/03_data.ipynb #d4a30001
 def _picture(o):

@@ -41,7 +41,7 @@ def _exercise(check):
 
 def _compare(got, want, found:str, expected:str, hint:str, slips=()):
     "Raise a `NotYet` with the hint of the first of `slips`, (what it gives, hint), that gives `got`; `want` needs none."
-    def alike(o): return (torch.as_tensor(got)-torch.as_tensor(o)).abs().max()<0.005
+    def alike(o): return (torch.as_tensor(got, device='cpu')-torch.as_tensor(o)).abs().max()<0.005
     hint = next((hint for o,hint in [(want,''), *slips] if alike(o)), hint)
     _insist(not hint, found, expected, hint)
 
@@ -247,7 +247,7 @@ def _asked(augment, x, *draws)->Tensor:
     _insist(out is not None, 'nothing is returned', 'images', 'Does the function end in a return?')
     _insist(form(out)==form(x), f'{form(out)} is returned', form(x), _EACH)
     _insist(torch.equal(given, x), 'x itself is changed', 'that it stays', 'x -= … changes it, x = x - … does not.')
-    return out.detach()
+    return out.detach().cpu()
 
 @_exercise
 def check_augment(augment)->str|NotYet: # one line

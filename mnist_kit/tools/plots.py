@@ -33,7 +33,7 @@ def plot_kernel(
     col:int              # of the image, likewise
 ):
     "A kernel laid on an image: the pixels below it, what they are multiplied with, their sum, and the sums everywhere."
-    k,(h,w) = len(kernel),image.shape
+    image,kernel,k,(h,w) = image.cpu(),kernel.cpu(),len(kernel),image.shape
     expect(0<=row<=h-k and 0<=col<=w-k, f'row={row}, col={col}', f'rows from 0 to {h-k}, columns from 0 to {w-k}')
     patch,sums = image[row:row+k,col:col+k],torch.conv2d(image[None,None], kernel[None,None])[0,0]
     limit = sums.abs().max()
@@ -55,7 +55,7 @@ def plot_fields(
     "For each stage, the part of an image that one value in its middle depends on: squares that grow."
     fields = fields[~fields.duplicated()]
     _,ax = plt.subplots(figsize=(5.2,3.8), layout='constrained', subplot_kw=dict(xticks=[], yticks=[]))
-    ax.imshow(image, cmap='gray')
+    ax.imshow(image.cpu(), cmap='gray')
     for i,(name,side) in enumerate(fields.items()):
         corner = (len(image)-side)//2-0.5
         ax.add_patch(plt.Rectangle((corner,corner), side, side, fill=False, color=f'C{i+1}', lw=2,

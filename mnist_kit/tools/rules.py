@@ -85,10 +85,10 @@ def check_model(
     if isinstance(model, torch.nn.Module): model = partial(copy.deepcopy, model)
     def make():
         try: return copy.deepcopy(made)
-        except Exception: return model()  # one that cannot be copied is made again
+        except Exception: return model().cpu()  # one that cannot be copied is made again
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = model()
+        made = model().cpu()  # where the images are
         if any(map(torch.nn.parameter.is_lazy, made.parameters())): made(x.clone())
         for o in expected_findings(gap, edition, logits).values():
             if o.rule not in RULES: continue
