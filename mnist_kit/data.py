@@ -172,7 +172,7 @@ def from_drawing(
 # %% ../nbs/03_data.ipynb #95ca2cfa
 def as_dataset(
     items,             # a `DigitDataset`, or a list of images, as `from_drawing` takes them, or of (image, label) pairs
-    like:DigitDataset  # the new one takes over its device and its `split_idx`
+    like:DigitDataset  # the new one takes over its `split_idx`
 )->DigitDataset:
     "`items` as a dataset. Raises `InputError`, see `from_drawing`."
     if isinstance(items, DigitDataset): return DigitDataset(items.images, items.labels, items.source, like.split_idx)
@@ -180,10 +180,8 @@ def as_dataset(
     pairs = [o if isinstance(o, tuple) else (o,) for o in items]
     expect(len({len(o) for o in pairs})==1 and len(pairs[0]) in (1,2), f'{len(pairs)} test items',
            'at least one image, and a label with each of them or with none')
-    ds = like.new(torch.stack([from_drawing(o[0]) for o in pairs]),
-                  torch.tensor([int(o[1]) for o in pairs]) if len(pairs[0])==2 else None)
-    ds.to(like.images.device)
-    return ds
+    return like.new(torch.stack([from_drawing(o[0]) for o in pairs]),
+                    torch.tensor([int(o[1]) for o in pairs]) if len(pairs[0])==2 else None)
 
 # %% ../nbs/03_data.ipynb #2fc747c4
 class DigitDL(TfmdDL):
@@ -197,8 +195,7 @@ class DigitDL(TfmdDL):
         super().to(device)
 
     def shuffle_fn(self, idxs):
-        g = torch.Generator().manual_seed(self.rng.getrandbits(63))
-        return torch.randperm(len(idxs), generator=g).tolist()
+        return torch.randperm(len(idxs), generator=torch.Generator().manual_seed(self.rng.getrandbits(63))).tolist()
 
     def __iter__(self):
         self.randomize()
