@@ -6,6 +6,7 @@ import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -210,12 +211,11 @@ def test_what_ends_or_fills_a_process_is_found_from_outside(name):
 
 
 HOSTILE = """
-import os, sys
+import sys
 sys.path.append('..')
 with open('../notes.jsonl', 'a') as f:
-    for o in ('{"finding": 3}', '{"finding": {"rule": [], "holds": 7}}', '[' * 60_000, '{"at": {"a": []}}', '{"others": [3]}',
-              '{"model": "x", "others": ["y z"]}', '{"epoch": {"epoch": "1"}, "of": 2}', '{"run": 1, "line": []}', 'x' * 10**7,
-              '{"finding": {"rule": "no_such_rule", "holds": true, "found": "", "hint": ""}}', '{"error": null}', '"at"'):
+    for o in ('{"finding": {"rule": [], "holds": 7}}', '{"model": "x", "others": ["y z"]}', 'x' * 10**7,
+              '{"finding": {"rule": "no_such_rule", "holds": true, "found": "", "hint": ""}}', '{"error": null}'):
         print(o, file=f)
 from mnist_kit.tools import rules
 rules.RULES.clear()
@@ -266,8 +266,9 @@ def test_another_edition_asks_for_its_own_numbers_and_the_run_of_another_model_i
 
 
 def test_ctrl_c_keeps_the_rows_that_are_there_and_ends_all_that_runs(said, tmp_path, monkeypatch):
+    waits = 'import time\nwhile True:\n    try: time.sleep(300)\n    except BaseException: pass'
     for k in range(6):
-        (tmp_path / f'{k}.py').write_text('import time; time.sleep(300)' * (k > 0))
+        (tmp_path / f'{k}.py').write_text(waits * (k > 0))
     begun, ended = [], []
 
     def follows(*args, **kwargs):
@@ -297,16 +298,9 @@ def report(what='a.py', **holds):
 def test_the_report_is_as_its_schema_says(tmp_path):
     jsonschema = pytest.importorskip('jsonschema')
     write_json([report(shape=None), report(loads=False)], tmp_path / 'o.json')
-    jsonschema.validate(whole := json.loads((tmp_path / 'o.json').read_text()), REPORT_SCHEMA)
-    first = whole['submissions'][0]
-    for place in (whole, whole['edition'], first, first['findings'][0]):
-        for key in [*place, 'more']:
-            before = dict(place)
-            place.update(more=1) if key == 'more' else place.pop(key)
-            with pytest.raises(jsonschema.ValidationError):
-                jsonschema.validate(whole, REPORT_SCHEMA)
-            place.clear()
-            place.update(before)
+    jsonschema.validate(json.loads((tmp_path / 'o.json').read_text()), REPORT_SCHEMA)
+    for o in (REPORT_SCHEMA, *REPORT_SCHEMA['$defs'].values()):
+        assert o['additionalProperties'] is False and set(o['required']) == set(o['properties']), 'no more, no less'
 
 
 def test_what_is_unchanged_is_not_checked_again(tmp_path, monkeypatch):
@@ -341,24 +335,18 @@ def test_what_is_unchanged_is_not_checked_again(tmp_path, monkeypatch):
 
 
 def test_a_training_may_take_three_times_what_its_first_epoch_promises(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(grade.time, 'perf_counter', lambda: now[0])
-    notes, said = [dict(at='training')], []
-    tell = grade._Teller('a.py', said.append)
-    now[0] = 10.0
+    times, said = iter([0, 10, 50, 60]), []
+    monkeypatch.setattr(grade, 'time', SimpleNamespace(perf_counter=lambda: next(times)))
+    notes, tell = [dict(at='training')], grade._Teller('a.py', said.append)
     assert tell(notes) is None
     notes.append(dict(epoch=dict(epoch=1, train_accuracy=0.5, valid_accuracy=0.25), of=20))
-    now[0] = 50.0
-    assert tell(notes) == 50 + 60 + 3 * 40 * 20 and len(said) == 1 and '25.00 %' in said[0]
-    now[0] = 60.0
-    assert tell(notes) == 50 + 60 + 3 * 40 * 20, 'it is measured once'
-    assert grade._Teller('a.py', said.append, 7)(notes) == 7, 'unless one is given'
+    assert [tell(notes), tell(notes)] == [50 + 60 + 3 * 40 * 20] * 2, 'it is measured once'
+    assert len(said) == 1 and '25.00 %' in said[0]
 
 
 @pytest.mark.parametrize(
     'models, args, part',
     [
-        (['student.txt'], {}, 'student.py:Net'),
         (['model3'], dict(jobs=0), 'above 0'),
         (['model3'], dict(train=True, recipe='model9'), 'one of model1'),
         (['model3'], dict(train=True, epochs=0), 'at least 1'),
@@ -366,8 +354,6 @@ def test_a_training_may_take_three_times_what_its_first_epoch_promises(monkeypat
         (['model3'], dict(run='nowhere'), 'cannot be read'),
         (['model3'], dict(csv='o', json='o'), 'a file for each'),
         (['model3'], dict(edition='of 1999'), 'one of mnist_kit'),
-        (['model3'], dict(target=99.4), 'at most 1'),
-        (['*.nothing'], {}, 'that files match'),
         (['model3'], dict(args='x'), 'such as 0.05'),
         (['model3', 'model1'], dict(train=True, source='mnist'), 'MNIST_KIT_DATA'),  # before anybody is checked
     ],
