@@ -19,31 +19,14 @@ from filelock import FileLock
 from made_runs import contents, put, record, refused
 
 from mnist_kit.core import TrainingError, stop_signals
-from mnist_kit.evidence import PLAN, VARIANTS, Study, Variant, run_name
+from mnist_kit.evidence import VARIANTS, Study, Variant, run_name
 from mnist_kit.runs import CHECKPOINT, read_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
-from mnist_kit.tools.study import plan, report, run_one, run_study, ship
+from mnist_kit.tools.study import report, run_one, run_study, ship
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
-
-# ---------------------------------------------------------------- the plan
-
-
-def test_the_plan_has_as_many_seeds_of_each_variant_as_was_planned_and_a_seed_of_each_before_the_next():
-    jobs = plan()
-    assert {name: [s for n, s in jobs if n == name] for name, _ in jobs} == {k: [*range(n)] for k, n in PLAN.items()}
-    assert len(jobs) == 5 * 20 + 17 * 10 and [s for _, s in jobs] == sorted(s for _, s in jobs)
-
-
-def test_what_can_be_read_off_another_run_is_not_trained_and_a_plan_for_what_is_not_there_is_refused():
-    assert plan('model3-cut', seeds=2) == plan('model3-cut', 'model3', seeds=2) == [('model3', 0), ('model3', 1)]
-    assert len(plan('model1-gap', seeds=30)) == 30
-    for seeds in 0, -1, 2.0, True, '3':
-        refused(lambda: plan('model1', seeds=seeds), f'seeds={seeds!r}', 'at least 1')
-    refused(lambda: plan('model1', 'model1-gpa'), "variant 'model1-gpa'", 'model1-gap')
-
 
 # ---------------------------------------------------------------- running a study
 
@@ -169,7 +152,7 @@ def test_a_folder_that_another_process_uses_is_refused(tmp_path):
 asked = 'expected model1 seed 0 on digits, 1 epochs', 'choose another'
 
 
-def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(tmp_path):
+def test_a_run_that_is_damaged_or_not_what_was_asked_for_is_refused_at_the_start_and_kept(tmp_path):
     for i, (there, *parts) in enumerate((
         (record(accs=(0.9,), source='mnist'), *asked),
         (record(accs=(0.9, 0.9)), *asked),
@@ -178,19 +161,15 @@ def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(t
         (record('model1-gap', accs=(0.9,)), *asked),
         (record(accs=(0.9,), options=dict(dropout=0.1)), *asked),
         (record(accs=(0.9,), holdout=300, test=dict(n=9, loss=0.1, accuracy=0.9)), *asked),
+        (record(accs=(0.9,), model='Model1AveragePool'), *asked),
         (record(status='running'), 'running', 'remove it'),
         (record(status='interrupted'), 'interrupted', 'remove it'),
     )):  # fmt: skip
         refuses(put(tmp_path / str(i), there, at='model1-seed0'), *parts)
     other = record('model2', 7, (0.9,), source='mnist')
     refuses(put(tmp_path / 'study', other, at='besides'), 'a run on mnist', 'choose another')
-
-
-def test_a_run_of_an_ablation_with_another_network_and_a_damaged_run_are_refused_and_kept(tmp_path):
-    put(tmp_path, record('model1-gap', accs=(0.9,), model='model1'))
-    refuses(tmp_path, 'model1-gap-seed0', 'by the recipe of this version', names=['model1-gap'], seeds=1)
-    (put(tmp_path, record()) / 'model1-seed0' / 'run.json').write_text('{"format": 1, "mod')
-    refuses(tmp_path, 'is damaged', 'model1-seed0')
+    (put(tmp_path / 'damaged', record()) / 'model1-seed0' / 'run.json').write_text('{"format": 1, "mod')
+    refuses(tmp_path / 'damaged', 'is damaged', 'model1-seed0')
 
 
 def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(tmp_path, monkeypatch):
@@ -198,9 +177,8 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
     (tmp_path / 'a file').write_text('')
     usual = dict(variants=['model1'], source='digits', device='cpu', out='out')
     for args, part in (
-        (dict(variants=['model9']), "variant 'model9'"),
         (dict(epochs=0), 'epochs=0: expected'),
-        (dict(processes=0), 'processes=0: expected'),
+        (dict(seeds='3'), "seeds='3': expected a whole number, at least 1"),
         (dict(source='cifar'), "source 'cifar': expected"),
         (dict(device='gameboy'), "'gameboy'"),
         (dict(out='a file/study'), 'cannot be written'),
@@ -234,46 +212,57 @@ def wait_until(ready, seconds):
     return o
 
 
-interrupted = 130, 'the same command goes on'
+@pytest.fixture
+def killed(tmp_path):
+    "Begins a study of four seeds, of which the first is there, and stops it when two are trained further than before."
+    folder = put(tmp_path / 'study', record(accs=[0.9] * 40))
+    args = '--seeds=4', '--processes=2', '--epochs=40', '--source=digits', '--device=cpu'
+    how = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+    def rows():
+        "Of the two runs that are being trained."
+        return [read_run(o.parent).rows for o in sorted(folder.glob(f'.*/{CHECKPOINT}'))]
+
+    def stop(name, to):
+        "Status and errors, after a signal to the command, to all its processes as a terminal does, or to one that trains."
+        before = [len(o) for o in rows()] or [0, 0]
+        p = subprocess.Popen(command('mnist_kit_study', 'model1', '--out', folder, *args), **how)
+        try:
+            further = wait_until(lambda: len(o := rows()) == 2 and all(len(r) > n for r, n in zip(o, before)), 180)
+            assert further, 'no epoch was trained'
+            workers = workers_of(p.pid)
+            send = os.killpg if to == 'all' else os.kill
+            send(workers[0].pid if to == 'one' else p.pid, getattr(signal, name))
+            err = p.communicate(timeout=120)[1]
+            assert len(workers) == 2 and wait_until(lambda: not any(map(alive, workers)), 20), 'it would go on training'
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(p.pid, signal.SIGKILL)  # whatever happened, nothing goes on training
+            p.wait(timeout=60)
+        return p.returncode, err
+
+    return folder, rows, stop
 
 
 @pytest.mark.slow
 @needs_kill
-@pytest.mark.parametrize(
-    'name, to, code, message',  # to the command, to all its processes as a terminal does, or to one that trains
-    [
-        ('SIGINT', 'all', *interrupted),
-        ('SIGTERM', 'command', *interrupted),
+def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(killed):
+    (folder, rows, stop), told = killed, '; the same command goes on'
+    before, trained = contents(folder), [[], []]
+    for name, to, code, message in (
+        ('SIGINT', 'all', 130, told),
+        ('SIGTERM', 'command', 130, told),
         ('SIGKILL', 'one', 1, 'a process of the study was killed after 0 of 3 runs'),
         ('SIGKILL', 'command', -9, ''),
-    ],
-)
-def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path, name, to, code, message):
-    "Of four seeds the first is there already, two are being trained, and the last one waits."
-    folder, args = put(tmp_path / 'study', record(accs=[0.9] * 8)), ('--epochs=8', '--source=digits', '--device=cpu')
-    before = contents(folder)
-    asked = command('mnist_kit_study', 'model1', '--seeds=4', '--processes=2', '--out', folder, *args)
-    how = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    p = subprocess.Popen(asked, **how)
-    try:
-        under_way = f'.model1-seed1.*/{CHECKPOINT}'
-        assert wait_until(lambda: list(folder.glob(under_way)), 180), 'no epoch was trained'
-        workers = workers_of(p.pid)
-        send = os.killpg if to == 'all' else os.kill
-        send(workers[0].pid if to == 'one' else p.pid, getattr(signal, name))
-        err = p.communicate(timeout=120)[1]
-        assert len(workers) == 2 and wait_until(lambda: not any(map(alive, workers)), 20), 'it would go on training'
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(p.pid, signal.SIGKILL)  # whatever happened, nothing goes on training
-        p.wait(timeout=60)
-    assert p.returncode == code and message in err and 'Traceback' not in err, err
-    (begun,) = folder.glob('.model1-seed1.*')
-    first = read_run(begun).rows[0]
-    run_study('model1', folder=folder, **small | dict(epochs=8))  # up to seed 1: that is enough to see
+    ):
+        status, err = stop(name, to)
+        assert status == code and message in err and 'Traceback' not in err, err
+        assert all(new[: len(old)] == old for new, old in zip(rows(), trained)), 'it went on, and did not begin again'
+        trained = rows()
+    run_study('model1', folder=folder, **small | dict(epochs=40))  # up to seed 1: that is enough to see
     assert {o.name for o in folder.glob('[!.]*')} == {'model1-seed0', 'model1-seed1'}
-    rows = Study(folder).of('model1')[1].rows
-    assert len(rows) == 8 and rows[0] == first, 'it went on, and did not begin again'
+    whole = Study(folder).of('model1')[1].rows
+    assert len(whole) == 40 and whole[: len(trained[0])] == trained[0]
     assert {k: v for k, v in contents(folder).items() if 'seed0' in k} == before
 
 
@@ -298,19 +287,19 @@ def test_without_the_weights_nothing_is_shipped(whole, tmp_path):
     assert not (tmp_path / 'records').exists()
 
 
-def test_a_study_that_is_shipped_and_read_again_is_the_same_with_the_weights_of_each_models_median_run(whole, tmp_path):
+def test_a_study_that_is_shipped_has_failed_runs_too_and_the_weights_of_each_models_median_run(whole, tmp_path):
     s, before, records = Study(whole), contents(whole), tmp_path / 'records'
     ship(s, records)
     assert contents(whole) == before
     there = Study(records)
-    assert [replace(r, message='') for r in there.runs] == s.runs and there.others == s.others, 'failed runs, too'
-    medians = ('model1-seed2', 'model2-seed1', 'model3-seed0')
+    assert [replace(r, message='') for r in there.runs] == s.runs and there.others == s.others
+    medians = {'model1-seed2', 'model2-seed1', 'model3-seed0'}
     weights = {p.parent.name: p.read_text() for p in records.rglob('*.safetensors')}
     assert weights == {k: f'weights of {k}' for k in medians}
-    files = [f'{o}.runs.json' for o in ('model1', 'model2', 'model1-gap')]
-    assert {p.name for p in records.iterdir()} == {*medians, *files}
-    for r in there.runs:
-        own = run_name(r.name, r.seed) in medians
-        assert r.message == ('weights included: the median of seeds 0 to 4, last epoch' if own else '')
+    assert {p.name for p in records.iterdir()} == medians | {
+        f'{o}.runs.json' for o in ('model1', 'model2', 'model1-gap')
+    }
+    said = {run_name(r.name, r.seed): r.message for r in there.runs if r.message}
+    assert said == dict.fromkeys(medians, 'weights included: the median of seeds 0 to 4, last epoch')
     ship(there, tmp_path / 'again')
     assert {k: v[0] for k, v in contents(tmp_path / 'again').items()} == {k: v[0] for k, v in contents(records).items()}
