@@ -11,24 +11,10 @@ from pathlib import Path
 import pytest
 
 from conftest import run_python
+from processes import gone, runs
 from mnist_kit.tools.sandbox import end_with_parent, run_apart
 
 linux = pytest.mark.skipif(sys.platform != 'linux', reason='asks /proc')
-
-
-def runs(pid):
-    "Is there such a process that still does something?"
-    try:
-        return '\nState:\tZ' not in Path(f'/proc/{pid}/status').read_text()
-    except OSError:
-        return False
-
-
-def gone(pid, within=10):
-    until = time.monotonic() + within
-    while runs(pid) and time.monotonic() < until:
-        time.sleep(0.1)
-    return not runs(pid)
 
 
 def test_a_copy_that_it_makes_of_itself_ends_where_it_would_note_something():

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest
 import torch
 from conftest import ROOT, command
 from filelock import FileLock
+from processes import gone, wait_until
 from made_runs import contents, put, record, refused
 
 from mnist_kit.core import TrainingError, stop_signals
@@ -25,8 +25,6 @@ from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
 from mnist_kit.tools.study import report, run_one, run_study, ship
-
-needs_kill = pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
 
 # ---------------------------------------------------------------- running a study
 
@@ -38,7 +36,7 @@ def figures(folder):
     return [o | {'seconds': 0} for o in read_run(folder).rows], (folder / 'model.safetensors').read_bytes()
 
 
-def test_a_study_goes_on_and_the_threads_of_a_cluster_train_the_same(tmp_path, monkeypatch):
+def test_a_study_goes_on_and_the_threads_of_a_cluster_train_the_same(tmp_path, monkeypatch, capsys):
     "Of an ablation and its model, where seed 1 of the ablation was there, and a killed study had left two of seed 0."
     folder, cluster = tmp_path / 'new/study', tmp_path / 'cluster'
     put(folder, record('model1-gap', 1, (0.9,)))
@@ -50,6 +48,8 @@ def test_a_study_goes_on_and_the_threads_of_a_cluster_train_the_same(tmp_path, m
     signals = stop_signals()
     s = run_study(*names, folder=folder, **small | dict(seeds=1, processes=1))
     assert (stop_signals(), torch.get_num_threads()) == (signals, threads) and len(s.frame()) == 3
+    (line,) = [o for o in capsys.readouterr().out.splitlines() if o.startswith('model1-seed0')]
+    assert re.match(r'model1-seed0: .*\d+\.\d\d % .* 1 of 1 epochs.*, 0 min \d\d s \([12] of 2 runs\)$', line)
     made, after = ['model1-seed0', 'model1-gap-seed0'], contents(folder)
     assert {p.name for p in folder.iterdir()} - {'.lock'} == {*made, 'model1-gap-seed1'}
     assert before and {k: after[k] for k in before} == before
@@ -106,21 +106,18 @@ def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(tm
         pass
 
 
-def test_each_run_has_a_line_with_its_name_what_came_out_and_the_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(study_module, 'available_cores', lambda: 1)
+def test_a_run_that_fails_is_an_outcome_too_and_not_trained_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'too hot', dict(lr=1e20)))
-    s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1, processes=1))
-    one, other = sorted(capsys.readouterr().out.splitlines())
-    assert re.match(r'model1-hot-seed0: failed: the loss is .+ \([12] of 2 runs\)$', one)
-    assert re.match(r'model1-seed0: .*\d+\.\d\d % .* 1 of 1 epochs.*, 0 min \d\d s \([12] of 2 runs\)$', other)
+    put(tmp_path, record(accs=(0.9,)))
+    s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1))
+    line = capsys.readouterr().out.strip()
+    assert re.match(r'model1-hot-seed0: failed: the loss is .+ \(1 of 1 runs\)$', line)
+    assert '1 runs on' in report(s) and 'model1-hot seed 0: failed the loss is' in report(s)
     run = read_run(tmp_path / 'model1-hot-seed0')
     assert (run.status, run.variant) == ('failed', 'model1-hot') and 'lower learning rate' in run.message
-    assert [o.name for o in s.runs] == ['model1'] and [o.name for o in s.others] == ['model1-hot']
-    text = report(s)
-    assert '1 runs on' in text and 'model1-hot seed 0: failed' in text
     before = contents(tmp_path)
     run_study('model1-hot', folder=tmp_path, **small | dict(seeds=1))
-    assert contents(tmp_path) == before, 'it is an outcome, too, and not trained again'
+    assert contents(tmp_path) == before
 
 
 def test_a_finished_run_of_which_only_the_picture_is_missing_is_kept(tmp_path, monkeypatch):
@@ -191,78 +188,53 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
 # ---------------------------------------------------------------- what stops a study
 
 
-def workers_of(pid):
-    "The processes that process `pid` has started to train."
-    return [o for o in psutil.Process(pid).children() if 'resource_tracker' not in ' '.join(o.cmdline())]
+def under_way(folder):
+    "The rows of the runs that are being trained, or can be continued."
+    return [read_run(o.parent).rows for o in sorted(folder.glob(f'.*/{CHECKPOINT}'))]
 
 
-def alive(process):
-    "Is it still there, and not only as a zombie that nobody has asked for?"
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_until(ready, seconds):
-    "What `ready()` says when it is true; what it says in the end if it never is."
-    end = time.time() + seconds
-    while not (o := ready()) and time.time() < end:
-        time.sleep(0.1)
-    return o
-
-
-@pytest.fixture
-def killed(tmp_path):
-    "Begins a study of four seeds, of which the first is there, and stops it when two are trained further than before."
-    folder = put(tmp_path / 'study', record(accs=[0.9] * 40))
-    args = '--seeds=4', '--processes=2', '--epochs=40', '--source=digits', '--device=cpu'
+def stop(folder, name, to):
+    """Begin a study, or go on with it, until two runs have an epoch more. Then send a signal to the command, to all its
+    processes as a terminal does, or to one that trains. What comes back are status and errors."""
+    args = '--seeds=4', '--processes=2', '--epochs=20', '--source=digits', '--device=cpu', '--out', folder
+    before = [len(o) for o in under_way(folder)] or [0, 0]
     how = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-    def rows():
-        "Of the two runs that are being trained."
-        return [read_run(o.parent).rows for o in sorted(folder.glob(f'.*/{CHECKPOINT}'))]
-
-    def stop(name, to):
-        "Status and errors, after a signal to the command, to all its processes as a terminal does, or to one that trains."
-        before = [len(o) for o in rows()] or [0, 0]
-        p = subprocess.Popen(command('mnist_kit_study', 'model1', '--out', folder, *args), **how)
-        try:
-            further = wait_until(lambda: len(o := rows()) == 2 and all(len(r) > n for r, n in zip(o, before)), 180)
-            assert further, 'no epoch was trained'
-            workers = workers_of(p.pid)
-            send = os.killpg if to == 'all' else os.kill
-            send(workers[0].pid if to == 'one' else p.pid, getattr(signal, name))
-            err = p.communicate(timeout=120)[1]
-            assert len(workers) == 2 and wait_until(lambda: not any(map(alive, workers)), 20), 'it would go on training'
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(p.pid, signal.SIGKILL)  # whatever happened, nothing goes on training
-            p.wait(timeout=60)
-        return p.returncode, err
-
-    return folder, rows, stop
+    p = subprocess.Popen(command('mnist_kit_study', 'model1', *args), **how)
+    try:
+        new = wait_until(lambda: len(o := under_way(folder)) == 2 and all(len(r) > n for r, n in zip(o, before)), 180)
+        assert new, 'no epoch was trained'
+        workers = [o.pid for o in psutil.Process(p.pid).children() if 'resource_tracker' not in ' '.join(o.cmdline())]
+        send = os.killpg if to == 'all' else os.kill
+        send(workers[0] if to == 'one' else p.pid, getattr(signal, name))
+        err = p.communicate(timeout=120)[1]
+        assert len(workers) == 2 and all(map(gone, workers)), 'it would go on training'
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(p.pid, signal.SIGKILL)  # whatever happened, nothing goes on training
+        p.wait(timeout=60)
+    return p.returncode, err
 
 
 @pytest.mark.slow
-@needs_kill
-def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(killed):
-    (folder, rows, stop), told = killed, '; the same command goes on'
-    before, trained = contents(folder), [[], []]
-    for name, to, code, message in (
-        ('SIGINT', 'all', 130, told),
-        ('SIGTERM', 'command', 130, told),
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
+def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path):
+    "Of four seeds the first is there already, two are being trained, and the last one waits."
+    folder, trained = put(tmp_path / 'study', record(accs=[0.9] * 20)), [[], []]
+    before = contents(folder)
+    for name, to, status, message in (
+        ('SIGINT', 'all', 130, 'the same command goes on'),
+        ('SIGTERM', 'command', 130, 'the same command goes on'),
         ('SIGKILL', 'one', 1, 'a process of the study was killed after 0 of 3 runs'),
         ('SIGKILL', 'command', -9, ''),
     ):
-        status, err = stop(name, to)
-        assert status == code and message in err and 'Traceback' not in err, err
-        assert all(new[: len(old)] == old for new, old in zip(rows(), trained)), 'it went on, and did not begin again'
-        trained = rows()
-    run_study('model1', folder=folder, **small | dict(epochs=40))  # up to seed 1: that is enough to see
+        found, err = stop(folder, name, to)
+        assert found == status and message in err and 'Traceback' not in err, err
+        assert all(new[: len(old)] == old for new, old in zip(under_way(folder), trained)), 'it did not begin again'
+        trained = under_way(folder)
+    run_study('model1', folder=folder, **small | dict(epochs=20))  # up to seed 1: that is enough to see
     assert {o.name for o in folder.glob('[!.]*')} == {'model1-seed0', 'model1-seed1'}
-    whole = Study(folder).of('model1')[1].rows
-    assert len(whole) == 40 and whole[: len(trained[0])] == trained[0]
+    rows = Study(folder).of('model1')[1].rows
+    assert len(rows) == 20 and rows[: len(trained[0])] == trained[0]
     assert {k: v for k, v in contents(folder).items() if 'seed0' in k} == before
 
 
