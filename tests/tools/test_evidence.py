@@ -6,7 +6,7 @@ from math import isnan, sqrt
 
 import numpy as np
 import pytest
-from made_runs import put, record, refused
+from made_runs import judged, put, record, refused
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -54,12 +54,12 @@ def many(tmp_path_factory):
     return Study(folder), differences
 
 
-@pytest.mark.parametrize('form, n', [('better', 4), ('no worse', 3), ('equal', 3)])
-def test_the_verdicts_are_those_of_scipys_and_statsmodels_tests(many, form, n):
+def test_the_verdicts_are_those_of_scipys_and_statsmodels_tests(many):
     study, differences = many
-    found = {k: compare(study, k, 0.98, form=form).verdict for k in differences}
-    assert found == {k: expected_verdict(d, form, 0.001) for k, d in differences.items()}
-    assert len(set(found.values())) == n, 'all verdicts were tried'
+    for form, n in ('better', 4), ('no worse', 3), ('equal', 3):
+        found = {k: compare(study, k, 0.98, form=form).verdict for k in differences}
+        assert found == {k: expected_verdict(d, form, 0.001) for k, d in differences.items()}
+        assert len(set(found.values())) == n, 'all verdicts were tried'
 
 
 def test_where_epochs_are_counted_the_difference_worth_having_is_one(tmp_path):
@@ -69,7 +69,7 @@ def test_where_epochs_are_counted_the_difference_worth_having_is_one(tmp_path):
     assert compare(s, 'model1', 'model2', 'epochs_to_99').verdict == 'no difference worth having'
 
 
-@pytest.mark.parametrize('sd, difference', [(0.1, 0.1), (0.3, 0.1), (0.15, 0.1), (1, 5), (0.1, 100)])
+@pytest.mark.parametrize('sd, difference', [(0.1, 0.1), (0.3, 0.1), (1, 5), (0.1, 100)])
 def test_so_many_seeds_are_needed_that_scipys_noncentral_t_gives_a_power_of_80_percent(sd, difference):
     def power_of(n):
         edge, shift = stats.t.ppf(0.975, n - 1), difference / sd * sqrt(n)
@@ -77,19 +77,17 @@ def test_so_many_seeds_are_needed_that_scipys_noncentral_t_gives_a_power_of_80_p
 
     n = seeds_needed(sd, difference)
     assert power_of(n) >= 0.8 and (n == 3 or power_of(n - 1) < 0.8)
-    for args in (0, difference), (sd, 0), (sd, float('nan')), (-1, difference):
-        refused(lambda: seeds_needed(*args), '=', 'expected a')
 
 
-@pytest.mark.parametrize('k, n', [(0, 4), (1, 4), (3, 4), (4, 4)])
-def test_the_share_of_runs_that_meet_the_target_has_wilsons_interval_and_failed_ones_do_not_meet_it(tmp_path, k, n):
+@pytest.mark.parametrize('k', [0, 1, 4])
+def test_the_share_of_runs_that_meet_the_target_has_wilsons_interval_and_failed_ones_do_not_meet_it(tmp_path, k):
     met = [record('model3', i, (0.99, 0.99, 0.994, 0.9949, 0.994)) for i in range(k)]
-    late = [record('model3', i, (0.99, 0.995, 0.9939, 0.994, 0.994)) for i in range(k, n)]
-    s = Study(put(tmp_path, *met, *late, record('model3', n, status='failed', rows=[])))
-    o, n = share_of(s, 'model3', 'low3_accuracy'), n + 1
-    theirs = stats.binomtest(k, n).proportion_ci(method='wilson')
-    assert (o.mean, o.low, o.high, o.n) == (k / n, pytest.approx(theirs.low), pytest.approx(theirs.high), n)
-    assert share_of(s, 'model3').mean == (n - 1) / n
+    late = [record('model3', i, (0.99, 0.995, 0.9939, 0.994, 0.994)) for i in range(k, 4)]
+    s = Study(put(tmp_path, *met, *late, record('model3', 4, status='failed', rows=[])))
+    o = share_of(s, 'model3', 'low3_accuracy')
+    theirs = stats.binomtest(k, 5).proportion_ci(method='wilson')
+    assert (o.mean, o.low, o.high, o.n) == (k / 5, pytest.approx(theirs.low), pytest.approx(theirs.high), 5)
+    assert share_of(s, 'model3').mean == 4 / 5
     refused(lambda: share_of(s, 'model1'), "no runs of 'model1'")
 
 
@@ -119,17 +117,14 @@ def test_the_frame_has_a_row_for_each_run_with_figures_by_hand(tmp_path):
     assert (o.epochs_to_99, o.seconds) == (3, 12)
 
 
-@pytest.mark.parametrize(
-    'accs, n, epochs',
-    [
-        ((0.9899, 0.99, 0.98), 10_000, 2),  # 9,899 of 10,000 are not 99.0 %, 9,900 are
-        ((0.98, 0.985, 0.9899), 10_000, 4),  # never: one more than it had
-        ((0.9898989, 0.9932659), 297, 2),  # 294 of 297 are 98.99 %, 295 are 99.33 %
-    ],
-)
-def test_epochs_to_99_counts_until_99_percent_of_the_images_were_right(tmp_path, accs, n, epochs):
-    s = Study(put(tmp_path, record(accs=[float(np.float32(o)) for o in accs], n_valid=n)))
-    assert s.frame().epochs_to_99.tolist() == [epochs]
+def test_epochs_to_99_counts_until_99_percent_of_the_images_were_right(tmp_path):
+    accs = {
+        (0.9899, 0.99, 0.98): 10_000,  # 9,899 of 10,000 are not 99.0 %, 9,900 are
+        (0.98, 0.985, 0.9899): 10_000,  # never: one more than it had
+        (0.9898989, 0.9932659): 297,  # 294 of 297 are 98.99 %, 295 are 99.33 %
+    }
+    runs = [record(seed=i, accs=[float(np.float32(o)) for o in k], n_valid=n) for i, (k, n) in enumerate(accs.items())]
+    assert Study(put(tmp_path, *runs)).frame().epochs_to_99.tolist() == [2, 4, 2]
 
 
 def test_model3_cut_is_the_first_15_epochs_of_model3s_runs(tmp_path):
@@ -146,8 +141,6 @@ def test_model3_cut_is_the_first_15_epochs_of_model3s_runs(tmp_path):
 def test_only_finished_runs_count_and_folders_that_begin_with_a_dot_are_not_read(tmp_path):
     ended = [record(seed=i, status=o) for i, o in enumerate(('failed', 'interrupted', 'running', 'finished'))]
     put(tmp_path, record(seed=9), at='.model1-seed9.123')
-    (tmp_path / '.model1-seed2.9').mkdir()
-    (tmp_path / '.model1-seed2.9' / 'run.json').write_text('')
     s = Study(put(tmp_path, *ended, record('model2', status='failed', rows=[])))
     assert [(o.model, o.seed) for o in s.runs] == [('model1', 3)] and len(s.frame()) == 1 and s.names == ['model1']
     others = [('model1', o) for o in ('failed', 'interrupted', 'running')] + [('model2', 'failed')]
@@ -158,14 +151,10 @@ def test_only_finished_runs_count_and_folders_that_begin_with_a_dot_are_not_read
 def test_variants_come_in_the_order_of_their_list_and_runs_by_seed(tmp_path):
     names = ('model2', 'model3-no-decay', 'model1-gap', 'model1')
     s = Study(put(tmp_path, *(record(name, seed) for name in names for seed in (2, 0, 10))))
-    assert s.names == [o for o in VARIANTS if o in names]
+    assert s.names == ['model1', 'model2', 'model1-gap', 'model3-no-decay']
     assert s.frame().seed.tolist() == [0, 2, 10] * 4
     assert s.frame().model.tolist() == [o for o in ('model1', 'model2', 'model1', 'model3') for _ in range(3)]
     assert base_model(record('model1', model='Net', variant='mine')) == 'Net', "a reader's own is its own"
-
-
-def there(*runs):
-    return lambda folder: put(folder, record('model2'), *runs)
 
 
 def written(name, text):
@@ -177,12 +166,12 @@ def written(name, text):
     [
         (lambda folder: None, 'without a finished run'),
         (lambda folder: folder.rmdir(), 'without a finished run'),
-        (lambda folder: put(folder, record(status='failed')), 'without a finished run; model1-seed0 failed'),
-        (lambda folder: put(there(record())(folder), record(), at='a copy'), 'two runs of one variant and seed'),
-        (there(record(source='mnist')), 'different sources'),
-        (there(record(seed=None)), 'with a run without a seed'),
-        (there(record(epochs=3)), 'model1-seed0 without all its epochs'),
-        (there(record(holdout=300, test={'n': 1, 'loss': 1.0, 'accuracy': 1.0})), 'holdout'),
+        ([record(status='failed')], 'without a finished run; model1-seed0 failed'),
+        (lambda folder: put(put(folder, record()), record(), at='a copy'), 'two runs of one variant and seed'),
+        ([record('model2'), record(source='mnist')], 'different sources'),
+        ([record(seed=None)], 'with a run without a seed'),
+        ([record(epochs=3)], 'model1-seed0 without all its epochs'),
+        ([record(holdout=300, test={'n': 1, 'loss': 1.0, 'accuracy': 1.0})], 'holdout'),
         (written('model1-seed0/run.json', '{"format": 1, "mod'), 'is damaged'),
         (written('model1.runs.json', '{"format": 1, "runs": [{}]}'), 'is damaged (runs.0.model: '),
         (written('model1.runs.json', '{"format": 2}'), 'is damaged (format: '),
@@ -191,7 +180,7 @@ def written(name, text):
 def test_a_folder_that_is_no_study_is_refused_in_one_line(tmp_path, make, part):
     folder = tmp_path / 'study'
     folder.mkdir()
-    make(folder)
+    put(folder, *make) if isinstance(make, list) else make(folder)
     refused(lambda: Study(folder), part, 'expected', 'study')
 
 
@@ -208,18 +197,17 @@ def test_the_summary_has_means_and_half_intervals_in_percent(tmp_path):
     assert o.loc['model2', 'n'] == 1 and isnan(o.loc['model2', '±']), 'one run gives no interval'
 
 
-@pytest.mark.parametrize(
-    'accs, seed',
-    [
+def test_the_median_run_is_in_the_middle_by_its_last_epoch(tmp_path):
+    for i, (accs, seed) in enumerate((
         ((0.95, 0.99, 0.96, 0.98, 0.97), 4),
         ((0.99, 0.97, 0.96, 0.98), 1),  # of an even number, the lower of the two in the middle
         ((0.98, 0.98, 0.98), 1),  # all alike: by seed
-    ],
-)
-def test_the_median_run_is_in_the_middle_by_its_last_epoch(tmp_path, accs, seed):
-    runs = [record('model1', i, (1.1 - acc / 9, acc)) for i, acc in enumerate(accs)]  # the best epoch says otherwise
-    assert median_run(Study(put(tmp_path, *runs)), 'model1').seed == seed
-    refused(lambda: median_run(Study(tmp_path), 'model2'), "no runs of 'model2'")
+    )):  # fmt: skip
+        runs = [
+            record('model1', j, (1.1 - acc / 9, acc)) for j, acc in enumerate(accs)
+        ]  # the best epoch says otherwise
+        assert median_run(s := Study(put(tmp_path / str(i), *runs)), 'model1').seed == seed
+    refused(lambda: median_run(s, 'model2'), "no runs of 'model2'")
 
 
 # ---------------------------------------------------------------- variants and claims
@@ -265,9 +253,10 @@ def test_a_variant_differs_from_its_model_in_one_thing_only_and_has_20_or_10_see
 
 
 def test_claims_only_name_variants_and_metrics_that_exist_and_every_variant_is_there_for_one(tmp_path):
-    frame = Study(put(tmp_path, record())).frame()
+    study = judged(tmp_path)
     for o in CLAIMS:
-        assert o.metric in frame.select_dtypes('number') and o.a != o.b and o.form in ('better', 'no worse', 'equal'), o
+        assert o.metric in study.frame().select_dtypes('number') and o.a != o.b, o
+        assert o.form in ('better', 'no worse', 'equal'), o
     sides = [{s for s in (o.a, o.b) if isinstance(s, str)} for o in CLAIMS]
     assert all(sides) and set().union(*sides) == set(VARIANTS)
     assert {s for o in CLAIMS for s in (o.a, o.b) if not isinstance(s, str)} == {0.9906, 0.9899, 0.9950, 0.994, 0}
@@ -276,16 +265,9 @@ def test_claims_only_name_variants_and_metrics_that_exist_and_every_variant_is_t
     assert loose == {o.says for o in CLAIMS if 'no worse' in o.says or 'is equal' in o.says or 'at its best' in o.says}
 
 
-@pytest.fixture
-def judged(tmp_path):
-    "Two runs of Model 1 with clean gaps of 0.6 and 0.8 points, two with the one-cycle, and a single one of Model 2."
-    runs = [record('model1', i, (0.98,), train=0.98, clean=0.98 + g) for i, g in enumerate((0.006, 0.008))]
-    slow = [record('model1-one-cycle', i, accs) for i, accs in enumerate([(0.99, 0.99), (0.98, 0.99)])]
-    return Study(put(tmp_path, *runs, *slow, record('model2', 0)))
-
-
-def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(judged):
-    v = verdicts(judged).set_index('tested as')
+def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(tmp_path):
+    study = judged(tmp_path)
+    v = verdicts(study).set_index('tested as')
     assert not v.index.str.startswith('Model 2').any() and set(v.verdict) <= set(VERDICTS)
     o = v.loc['Model 1: train above test, both measured alike']
     half = 12.706 * 0.1  # 0.6 and 0.8 points: standard deviation 0.1·√2, of the mean 0.1
@@ -297,11 +279,8 @@ def test_verdicts_are_in_points_and_leave_out_what_has_no_two_pairs(judged):
     o = v.loc['Model 1 has 99.06 % at its best, on average']
     assert o.difference == pytest.approx(98 - 99.06) and o.verdict == 'contradicted'  # twice the same: no width
     o = v.loc['Model 1 is better with the one-cycle']
-    assert (o.verdict, o['last five']) == ('supported', 'not resolved')  # 98, 98 against 99, 99; or 99, 98.5
+    assert (o.verdict, o['last five']) == ('supported', 'not resolved')  # 98, 98 against 99, 99; or 99, 98
 
-
-def test_verdicts_can_be_asked_for_by_topic(judged):
-    everything = verdicts(judged)
-    found = verdicts(judged, 'reported', 'one-cycle')
-    assert found.equals(everything[everything.topic.isin(('reported', 'one-cycle'))].reset_index(drop=True))
-    refused(lambda: verdicts(judged, 'weather'), "topic 'weather'", *{o.topic for o in CLAIMS})
+    found = verdicts(study, 'reported', 'one-cycle')
+    assert found['tested as'].tolist() == v.index[v.topic.isin(('reported', 'one-cycle'))].tolist()
+    refused(lambda: verdicts(study, 'weather'), "topic 'weather'", *{o.topic for o in CLAIMS})
