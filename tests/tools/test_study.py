@@ -1,6 +1,5 @@
 "A study: what it trains and what it leaves alone, and that nothing half-done is ever taken for a run."
 
-import json
 import multiprocessing.synchronize
 import os
 import re
@@ -13,7 +12,7 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
-from conftest import ROOT, command
+from conftest import cells, command
 from filelock import FileLock
 from processes import gone, wait_until
 from made_runs import contents, put, record, refused
@@ -82,8 +81,8 @@ def test_without_shared_memory_a_study_takes_one_process(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_notebooks_example_trains_on_a_dask_cluster_what_two_processes_and_one_train(tmp_path, monkeypatch, capsys):
-    cells = json.loads((ROOT / 'nbs/tools/study.ipynb').read_text(encoding='utf-8'))['cells']
-    (example,) = re.findall(r'```python\n(.+?)```', '\n'.join(''.join(c['source']) for c in cells), re.S)
+    text = '\n'.join(o['source'] for o in cells('nbs/tools/study.ipynb', 'markdown'))
+    (example,) = re.findall(r'```python\n(.+?)```', text, re.S)
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert '(2 of 2 runs)' in capsys.readouterr().out
