@@ -85,18 +85,11 @@ def test_a_fit_that_failed_leaves_nothing_to_the_next_one(off):
 
 
 def test_a_captured_step_learns_the_same():
-    "In double precision, so that rounding does not grow to what a wrong step would do; with a decay that shows."
-
-    def learned(*parts):
-        torch.manual_seed(0)
-        model = MODELS['model3']().double()
-        model.register_forward_pre_hook(lambda _, args: (torch.Tensor(args[0]).double(),))
-        return trained(model, recipe=replace(MODEL3.recipe, wd=0.1), cbs=[*parts])
-
-    usual, captured = learned(), learned(StayOnDevice(), CapturedStep(warmup=1))
-    assert off(usual, captured) < 1e-5
-    assert torch.allclose(torch.stack(usual.recorder.losses), torch.stack(captured.recorder.losses), rtol=1e-5)
-    assert list(captured.recorder.values[-1]) == pytest.approx(list(usual.recorder.values[-1]), rel=1e-3)
+    how = dict(name='model3', recipe=replace(MODEL3.recipe, wd=0.1))  # a decay that shows
+    usual, captured = trained(**how), trained(**how, cbs=[StayOnDevice(), CapturedStep(warmup=1)])
+    assert off(usual, captured) < 1e-3 < off(usual, trained('model3'))
+    assert torch.allclose(torch.stack(usual.recorder.losses), torch.stack(captured.recorder.losses), rtol=1e-3)
+    assert list(captured.recorder.values[-1]) == pytest.approx(list(usual.recorder.values[-1]), rel=1e-2)
 
 
 def test_a_captured_step_trains_whole_batches_after_the_first_ones(monkeypatch):

@@ -15,7 +15,7 @@ from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
 from mnist_kit.tools import cli, grade
 from mnist_kit.tools.findings import expected_findings, findings_table
-from mnist_kit.tools.grade import LOADING, REPORT_SCHEMA, Report, Submission, check_all, check_submission
+from mnist_kit.tools.grade import LOADING, REPORT_SCHEMA, Report, check_all, check_submission
 from mnist_kit.tools.grade import find_submissions, split_name, write_json
 from mnist_kit.tools.sandbox import run_apart
 from submissions import faulty, handed_in
@@ -144,31 +144,15 @@ def test_what_an_import_prints_counts_only_if_nothing_fails(loaded):
     assert [loaded[f'{i}.py'].failed for i in range(3)] == [['loads', 'quiet'], ['loads'], ['loads']]
 
 
-def test_of_several_files_only_those_with_a_network_are_rows(class_folder, monkeypatch):
-    def check(sub, **kwargs):
-        if 'layers' in sub.file:
-            return Report(sub.what, [replace(LOADING['loads'], holds=False, found='Scale: ' + grade.PARTS)])
-        return Report(sub.what, [LOADING['loads']], model=sub.name or 'Net', others=['Old'] * (not sub.name))
-
-    def whats(*files):
-        subs = [Submission('ada', faulty.__file__, root=str(class_folder), file=o) for o in files]
-        return [o.title for o in check_all([*subs, Submission('bob', faulty.__file__)])]
-
-    monkeypatch.setattr(grade, 'check_submission', check)
-    assert whats('layers.py', 'net.py') == ['ada:Net', 'ada:Old', 'bob:Net', 'bob:Old']
-    assert whats('net.py', 'two.py')[::2] == ['ada/net.py:Net', 'ada/two.py:Net', 'bob:Net']
-    assert whats('layers.py', 'more_layers.py')[:2] == ['ada/layers.py', 'ada/more_layers.py'], 'if there is no other'
-
-
 def test_folders_patterns_and_names_are_found_each_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files = ['bob/one.py', 'bob/two/two.py', 'bob/venv/lib.py', 'bob/.ipynb_checkpoints/one.py', 'loose.py']
-    for name in [*(f'class/{o}' for o in files), 'repo/src/net.py', 'repo/.git/config.py', 'empty/']:
+    bob = 'class/bob/one.py', 'class/bob/two/two.py', 'class/bob/venv/lib.py', 'class/bob/.ipynb_checkpoints/one.py'
+    for name in (*bob, 'class/loose.py', 'repo/src/net.py', 'repo/.git/config.py'):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(NET) if name[-1] != '/' else Path(name).mkdir()
+        Path(name).write_text(NET)
 
-    def names(*whats, **kwargs):
-        return ['/'.join(filter(None, (o.what, o.file))) for o in find_submissions(whats, **kwargs)]
+    def names(*whats):
+        return ['/'.join(filter(None, (o.what, o.file))) for o in find_submissions(whats)]
 
     assert names('class') == ['bob/one.py', 'bob/two/two.py', 'loose.py']
     assert names('repo') == ['repo'], 'a repository is one submission'
@@ -178,7 +162,7 @@ def test_folders_patterns_and_names_are_found_each_once(tmp_path, monkeypatch):
     assert one.args == dict(args=[0.1], kwargs=dict(wide=True))
     (two,) = find_submissions(['class/loose.py'], name='Net2', args='3')
     assert (two.name, two.args) == ('Net2', dict(args=[3], kwargs={}, where_it_fits=True))
-    for what in ('*.ipynb', 'empty', 'nowhere/*.py:Net'):
+    for what in ('*.ipynb', 'repo/.git/refs', 'nowhere/*.py:Net'):
         refused(lambda: find_submissions([what]), 'expected')
 
 
@@ -304,17 +288,11 @@ def test_the_report_is_as_its_schema_says(tmp_path):
 
 
 def test_what_is_unchanged_is_not_checked_again(tmp_path, monkeypatch):
-    checked = []
-
-    def check(sub, **kwargs):
-        checked.append(sub.what)
-        return report(sub.what)
-
-    monkeypatch.setattr(grade, 'check_submission', check)
+    monkeypatch.setattr(grade, 'check_submission', lambda sub, **kwargs: checked.append(sub.what) or report(sub.what))
     monkeypatch.chdir(tmp_path)
-    for name in ('a', 'b', 'utils'):
-        Path(f'{name}.py').write_text('import utils\n' if name == 'a' else NET)
-    kept = {}
+    for name, text in dict(a='import utils\n', b=NET, utils='').items():
+        Path(f'{name}.py').write_text(text)
+    checked, kept = [], {}
 
     def again(**kwargs):
         checked.clear()
