@@ -156,31 +156,19 @@ def test_variants_come_in_the_order_of_their_list_and_runs_by_seed(tmp_path):
     assert base_model(record('model1', model='Net', variant='mine')) == 'Net', "a reader's own is its own"
 
 
-def written(name, text):
-    return lambda folder: (put(folder, record()) / name).write_text(text)
-
-
-@pytest.mark.parametrize(
-    'make, part',
-    [
-        (lambda folder: None, 'without a finished run'),
-        (lambda folder: folder.rmdir(), 'without a finished run'),
-        ([record(status='failed')], 'without a finished run; model1-seed0 failed'),
-        (lambda folder: put(put(folder, record()), record(), at='a copy'), 'two runs of one variant and seed'),
-        ([record('model2'), record(source='mnist')], 'different sources'),
-        ([record(seed=None)], 'with a run without a seed'),
-        ([record(epochs=3)], 'model1-seed0 without all its epochs'),
-        ([record(holdout=300, test={'n': 1, 'loss': 1.0, 'accuracy': 1.0})], 'holdout'),
-        (written('model1-seed0/run.json', '{"format": 1, "mod'), 'is damaged'),
-        (written('model1.runs.json', '{"format": 1, "runs": [{}]}'), 'is damaged (runs.0.model: '),
-        (written('model1.runs.json', '{"format": 2}'), 'is damaged (format: '),
-    ],
-)
-def test_a_folder_that_is_no_study_is_refused_in_one_line(tmp_path, make, part):
-    folder = tmp_path / 'study'
-    folder.mkdir()
-    put(folder, *make) if isinstance(make, list) else make(folder)
-    refused(lambda: Study(folder), part, 'expected', 'study')
+def test_a_folder_that_is_no_study_is_refused_in_one_line(tmp_path):
+    for i, (part, *runs) in enumerate((
+        ('without a finished run',),
+        ('without a finished run; model1-seed0 failed', record(status='failed')),
+        ('two runs of one variant and seed', record(), record(variant='model1')),
+        ('different sources', record('model2'), record(source='mnist')),
+        ('with a run without a seed', record(seed=None)),
+        ('model1-seed0 without all its epochs', record(epochs=3)),
+        ('holdout', record(holdout=300, test={'n': 1, 'loss': 1.0, 'accuracy': 1.0})),
+    )):  # fmt: skip
+        for j, run in enumerate(runs):
+            put(tmp_path / str(i), run, at=str(j))
+        refused(lambda: Study(tmp_path / str(i)), part, 'expected', 'study folder')
 
 
 def test_the_summary_has_means_and_half_intervals_in_percent(tmp_path):

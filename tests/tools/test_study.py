@@ -240,31 +240,21 @@ def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path
 # ---------------------------------------------------------------- what comes with the kit
 
 
-@pytest.fixture
-def whole(tmp_path):
-    "A study of the three models and an ablation with weights and pictures, and a run that failed."
+def test_a_study_that_is_shipped_has_failed_runs_too_and_the_weights_of_each_models_median_run(tmp_path):
     accs = {'model1': (0.97, 0.99, 0.98), 'model2': (0.99, 0.97, 0.96, 0.98), 'model3': (0.99,), 'model1-gap': (0.9,)}
     runs = [record(name, i, (acc,)) for name, values in accs.items() for i, acc in enumerate(values)]
-    put(tmp_path / 'study', *runs, record('model2', 4, status='failed', rows=[], message='the loss is nan'))
-    for o in (tmp_path / 'study').iterdir():
+    runs.append(record('model2', 4, status='failed', rows=[], message='the loss is nan'))
+    whole, records = put(tmp_path / 'study', *runs), tmp_path / 'records'
+    medians = {'model1-seed2', 'model2-seed1', 'model3-seed0'}
+    refused(lambda: ship(Study(whole), records), 'no weights of model1-seed2', 'train them again')
+    assert not records.exists()
+    for o in whole.iterdir():
         (o / 'model.safetensors').write_bytes(f'weights of {o.name}'.encode())
-        (o / 'curves.png').write_bytes(b'png')
-    return tmp_path / 'study'
-
-
-def test_without_the_weights_nothing_is_shipped(whole, tmp_path):
-    (whole / 'model2-seed1/model.safetensors').unlink()
-    refused(lambda: ship(Study(whole), tmp_path / 'records'), 'model2-seed1', 'train them again')
-    assert not (tmp_path / 'records').exists()
-
-
-def test_a_study_that_is_shipped_has_failed_runs_too_and_the_weights_of_each_models_median_run(whole, tmp_path):
-    s, before, records = Study(whole), contents(whole), tmp_path / 'records'
+    s, before = Study(whole), contents(whole)
     ship(s, records)
     assert contents(whole) == before
     there = Study(records)
     assert [replace(r, message='') for r in there.runs] == s.runs and there.others == s.others
-    medians = {'model1-seed2', 'model2-seed1', 'model3-seed0'}
     weights = {p.parent.name: p.read_text() for p in records.rglob('*.safetensors')}
     assert weights == {k: f'weights of {k}' for k in medians}
     assert {p.name for p in records.iterdir()} == medians | {
