@@ -54,9 +54,8 @@ def zeros(layer):
 # ---------------------------------------------------------------- faulty
 
 
-class Raises(Sound):
-    def forward(self, x):
-        raise RuntimeError('one\ntwo')
+def raises(self, x):
+    raise RuntimeError('one\ntwo')
 
 
 class GhostNorm(nn.BatchNorm2d):
@@ -76,16 +75,12 @@ def dead():
     return with_first(conv, nn.ReLU(), nn.BatchNorm2d(8))
 
 
-class Remembers(Sound):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer('calls', torch.zeros(()))
-
-    def forward(self, x):
-        self.calls += 1
-        return super().forward(x)
+def remembers(self, x):
+    self.body[0][1].num_batches_tracked += 1
+    return Sound.forward(self, x)
 
 
+Raises = changed(forward=raises)
 EvaluatesAlways = changed(forward=lambda self, x: Sound.forward(self.eval(), x))
 RawScoresInTraining = changed(forward=lambda self, x: self.scores(x) if self.training else Sound.forward(self, x))
 Maps = changed(forward=lambda self, x: Sound.forward(self, x)[..., None, None])
@@ -100,6 +95,7 @@ DenseInDisguise = changed(
 DenseOverFewPixels = changed(pool=lambda self, x: F.adaptive_avg_pool2d(x.mean(1, keepdim=True), 4).flatten(1))
 DeadReLU = changed(dict(body=dead))
 InAList = changed(dict(more=lambda: [nn.Conv2d(1, 1, 1)]), forward=lambda self, x: Sound.forward(self, self.more[0](x)))
+Remembers = changed(forward=remembers)
 MeanOfRowsOnly = changed(pool=lambda self, x: x.mean(3).amax(2))
 
 FAULTY = dict(  # the rule, and what it finds; then the required rules that do not hold
@@ -112,7 +108,7 @@ FAULTY = dict(  # the rule, and what it finds; then the required rules that do n
     DenseOverFewPixels=('convolutional', 'a fully connected layer over 16 values of 16 pixels', 'convolutional'),
     DeadReLU=('gradients', 'only zeros for body.0.0.', 'gradients'),
     InAList=('gradients', 'a layer is used that is not registered in the model', 'gradients'),
-    Remembers=('deterministic', 'calls changes in evaluation', 'deterministic'),
+    Remembers=('deterministic', 'body.0.1.num_batches_tracked changes in evaluation', 'deterministic'),
     MeanOfRowsOnly=('global_average_pooling', 'none', 'global_average_pooling'),
 )
 
@@ -186,10 +182,5 @@ Hog = changed(forward=lambda self, x: torch.zeros(4096, 2**18))
 Leaves = changed(forward=lambda self, x: os._exit(3))
 
 
-class Prints(Sound):
-    def forward(self, x):
-        print('x' * 1_000_000)
-        return super().forward(x)
-
-
+Prints = changed(forward=lambda self, x: print('x' * 1_000_000) or Sound.forward(self, x))
 BREAKS = dict(Hog='finishes', Leaves='finishes', Prints='quiet')
