@@ -1,6 +1,5 @@
 "Speed that is switched on changes nothing of what is learned, and nothing is left of it when it is switched off."
 
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 
@@ -125,12 +124,14 @@ def test_a_captured_step_refuses_a_callback_within_a_step():
             learn.fit(1, cbs=Callback(**{event: lambda self: None}))
 
 
-class NothingIsRead(TorchFunctionMode):
-    "Fails where the value of a tensor is asked for, which on a GPU would have to be waited for."
+class Reads(TorchFunctionMode):
+    "Notes where the value of a tensor is asked for, which on a GPU would have to be waited for."
+
+    names = ()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        name = getattr(func, '__name__', '')
-        assert name not in ('cpu', 'item', 'tolist', 'numpy', '__float__', '__bool__', '__int__'), 'a value is read'
+        read = {getattr(func, '__name__', '')} & {*'cpu item tolist numpy __float__ __bool__ __int__'.split()}
+        self.names += (*read,)
         return func(*args, **kwargs or {})
 
 
@@ -148,12 +149,9 @@ def not_at_once(monkeypatch):
 
 @with_and_without
 def test_no_value_is_read_within_a_training_batch_with_to_fast(not_at_once, fast):
-    mode = NothingIsRead()
-    cb = around_each_batch(mode.__enter__, lambda: mode.__exit__(None, None, None))
-    with nullcontext() if fast else pytest.raises(AssertionError, match='a value is read'):
-        trained('model3', fast, cbs=cb)
-    if not fast:
-        mode.__exit__(None, None, None)  # which the error has left open
+    mode = Reads()
+    trained('model3', fast, cbs=around_each_batch(mode.__enter__, lambda: mode.__exit__(None, None, None)))
+    assert bool(mode.names) != fast, mode.names
 
 
 @with_and_without

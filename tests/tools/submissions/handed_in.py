@@ -97,8 +97,8 @@ while True:
     print(f'loss {loss.item():.9f}', 'and' * 20)
 """
 
-DAN = 'from utils import *\nfrom src.config import WIDTH\nfrom .layers import Scale\nfrom .parts import CLASSES\n'
-DAN += net({'nn.BatchNorm2d(8)': 'norm(8)', 'MaxPool2d(2),': 'MaxPool2d(2), Scale(WIDTH),', '16, 10': '16, CLASSES'})
+DAN = 'from utils import *\nfrom src.config import WIDTH\nfrom .layers import Scale\n'
+DAN += net({'nn.BatchNorm2d(8)': 'norm(8)', 'MaxPool2d(2),': 'MaxPool2d(2), Scale(WIDTH),'})
 EVE = 'import albumentations as A\nimport seaborn as sns\nfrom torchsummary import summary\n'
 EVE += f'class Transforms(A.ImageOnlyTransform): pass\n{NET}\nsns.set()\nsummary(Net(), (1, 28, 28))\n'
 NIA = 'class Block(nn.Sequential):\n    def __init__(self, nf): super().__init__(nn.BatchNorm2d(nf), nn.ReLU())\n'
@@ -114,7 +114,6 @@ FILES = {
     'dan/train.py': 'from src.model import Net\n\nprint(Net())\n',
     'dan/utils.py': 'import torch.nn as nn\n\n\ndef norm(nf):\n    return nn.BatchNorm2d(nf)\n',
     'dan/src/config.py': 'WIDTH = 16\n',
-    'dan/src/parts.py': 'CLASSES = 10\n',
     'dan/src/layers.py': LAYERS,
     'dan/src/model.py': TORCH + DAN,
     **{f'dan/src/{o}.py': '1 / 0' for o in ('random', 'profile', 'decimal', 'json')},
