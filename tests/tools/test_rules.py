@@ -18,6 +18,13 @@ from submissions import faulty
 
 KIT = EDITIONS['mnist_kit']
 
+
+@pytest.fixture
+def quick(monkeypatch):
+    "Without the rule that takes longest; the sound ones are asked all."
+    monkeypatch.delitem(RULES, 'overfits_one_batch')
+
+
 # ---------------------------------------------------------------- models
 
 
@@ -32,9 +39,8 @@ def test_an_unusual_model_is_not_failed_and_stays_as_it_is(name):
 
 
 @pytest.mark.parametrize('name', faulty.FAULTY)
-def test_a_faulty_model_gets_its_finding_and_all_else_is_still_checked(name, monkeypatch):
+def test_a_faulty_model_gets_its_finding_and_all_else_is_still_checked(name, quick):
     rule, found, not_held = faulty.FAULTY[name]
-    monkeypatch.delitem(RULES, 'overfits_one_batch')  # it takes longest, and is asked of the sound ones above
     findings = check_model(getattr(faulty, name), gap=rule == 'global_average_pooling')
     (o,) = [o for o in findings if o.rule == rule]
     assert o.found.startswith(found) and o.hint == RULES[rule].hint and o.holds is False, findings_table(findings)
@@ -44,14 +50,14 @@ def test_a_faulty_model_gets_its_finding_and_all_else_is_still_checked(name, mon
     assert {k for k, v in holds.items() if v is None} == waiting, findings_table(findings)
 
 
-def test_an_error_in_forward_names_its_line_and_leaves_the_hint_to_python():
+def test_an_error_in_forward_names_its_line_and_leaves_the_hint_to_python(quick):
     (found,) = [o for o in check_model(faulty.Raises, path=faulty.__file__) if o.rule == 'runs']
     line = getsourcelines(faulty.raises)[1] + 1
     assert found.found == f'RuntimeError: one (line {line})' and found.hint.startswith('The message is')
 
 
 @pytest.mark.parametrize('name', ['RawScoresInTraining', 'Sound'])
-def test_with_logits_log_probabilities_give_the_same_as_raw_scores(name):
+def test_with_logits_log_probabilities_give_the_same_as_raw_scores(name, quick):
     findings = check_model(getattr(faulty, name), logits=True)
     assert all_hold(findings) and 'raw_scores' in {o.rule for o in findings}, findings_table(findings)
 
@@ -84,7 +90,7 @@ class Uncopied(faulty.Sound):
         raise TypeError('not copied')
 
 
-def test_a_lazy_model_stays_lazy_and_one_that_cannot_be_copied_is_made_again():
+def test_a_lazy_model_stays_lazy_and_one_that_cannot_be_copied_is_made_again(quick):
     model = Lazy()
     for o in (model, Uncopied):
         assert all_hold(check_model(o))
