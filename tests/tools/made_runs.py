@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from conftest import refused  # noqa: F401  (comes along)
-from mnist_kit.evidence import VARIANTS, run_name
+from mnist_kit.evidence import VARIANTS, Study, run_name
 from mnist_kit.runs import Run, write_run
 from mnist_kit.spec import SPECS
 
@@ -40,6 +40,13 @@ def put(folder, *runs, at=None):
         out.mkdir(parents=True)
         write_run(r, out)
     return folder
+
+
+def judged(folder):
+    "Two runs of Model 1 with clean gaps of 0.6 and 0.8 points, two of it with a cycle, and a single one of Model 2."
+    runs = [record('model1', i, (0.98,), train=0.98, clean=0.98 + g) for i, g in enumerate((0.006, 0.008))]
+    cycle = [record('model1-one-cycle', i, (first, 0.99)) for i, first in enumerate((0.99, 0.97))]
+    return Study(put(folder, *runs, *cycle, record('model2', 0)))
 
 
 def contents(folder):

@@ -99,7 +99,7 @@ def draw(page, points):
 # ---------------------------------------------------------------- what it computes
 
 
-@pytest.mark.parametrize('i, name', enumerate(SPECS))
+@pytest.mark.parametrize('i, name', [*enumerate(SPECS)])
 def test_log_probabilities_explanations_and_framed_pixels_are_those_of_pytorch(page, i, name):
     code = """([i, images]) => {
         const model = data.models[i], stages = model.stages.slice(0, -1), blocks = kit.run(model, images[0])
@@ -130,14 +130,13 @@ def test_log_probabilities_explanations_and_framed_pixels_are_those_of_pytorch(p
 
 
 def sketches():
-    "Drawings of many kinds, 140×140."
+    "Drawings of many kinds, 140×140: with a thick and a thin pen, large and small."
     clear = (0, 0, 0, 0)
-    papers = [('RGB', 'white', 'black', 10), ('RGB', 'black', 'white', 20), ('RGB', 'green', 'red', 5)]
-    for mode, paper, pen, width in papers + [('RGBA', clear, 'black', 2), ('RGBA', clear, 'yellow', 6)]:
-        for scale, shift in ((1, 0), (0.2, 0.75)):
-            im = Image.new(mode, (140, 140), paper)
+    for paper, pen in (('white', 'black'), ('black', 'white'), ('green', 'red'), (clear, 'black'), (clear, 'yellow')):
+        for scale, shift, width in ((1, 0, 10), (0.2, 0.75, 2)):
+            im = Image.new('RGBA' if paper == clear else 'RGB', (140, 140), paper)
             points = [(140 * (x * scale + shift), 140 * (y * scale + shift)) for x, y in SEVEN]
-            ImageDraw.Draw(im).line(points, fill=pen, width=max(2, round(width * scale)), joint='curve')
+            ImageDraw.Draw(im).line(points, fill=pen, width=width, joint='curve')
             yield im
 
 
@@ -158,20 +157,27 @@ def test_it_prepares_a_drawing_as_from_drawing_does_and_says_when_it_has_two_par
 # ---------------------------------------------------------------- what a reader does with it
 
 
-def test_a_drawn_seven_is_a_seven_for_each_model_and_clear_clears_it(page):
+def said(page):
+    return page.locator('#said').inner_text()
+
+
+def test_a_drawn_seven_is_a_seven_for_each_model_and_clear_clears_it(page, tmp_path):
+    next(sketches()).resize((600, 400)).save(tmp_path / 'seven.jpg')
+    page.locator('#file').set_input_files(tmp_path / 'seven.jpg')  # a picture from a file is read, too
+    wait_for(page, 'state.blocks')
+    assert said(page).startswith('It reads a 7')
     draw(page, SEVEN)
     for title in ('Model 1', 'Model 2', 'Model 3', 'Yours: model3'):
         page.get_by_label(title).check()
-        assert page.locator('#said').inner_text().startswith('It reads a 7')
-        assert page.locator('#bars .best').inner_text().startswith('7')
+        assert said(page).startswith('It reads a 7') and page.locator('#bars .best').inner_text().startswith('7')
     page.get_by_role('button', name='Clear').click()
-    assert page.locator('#said').inner_text() == 'Nothing is drawn.'
+    assert said(page) == 'Nothing is drawn.'
 
 
 def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(browser, file):
     with opened(browser, file, viewport=dict(width=390, height=844), has_touch=True, is_mobile=True) as page:
         draw(page, SEVEN)
-        assert page.locator('#said').inner_text().startswith('It reads a 7')
+        assert said(page).startswith('It reads a 7')
         page.locator('.stage').nth(6).locator('button').nth(15).tap()
         assert page.locator('.lens li').count() == 3  # convolution, ReLU, normalisation
         page.locator('#models label').first.tap()
@@ -200,10 +206,10 @@ def test_the_mistakes_are_mistakes_and_the_keyboard_reaches_them(page):
     wrong = page.evaluate('state.model.wrong.map(o => [o.label, o.pred])')
     assert len(wrong) >= 12 and all(label != pred for label, pred in wrong)
     page.locator('#wrong button').first.focus()
-    for i in (1, 2):
+    for label, pred in wrong[1:3]:
         page.keyboard.press('ArrowRight')
-        assert page.locator('#said').inner_text().startswith(f'It reads a {wrong[i][1]}')
-        assert f'labelled {wrong[i][0]}' in page.locator('#truth').inner_text()
+        assert said(page).startswith(f'It reads a {pred}')
+        assert f'labelled {label}' in page.locator('#truth').inner_text()
 
 
 def test_pointing_at_a_value_frames_its_pixels_and_enter_explains_it(page):
@@ -217,13 +223,6 @@ def test_pointing_at_a_value_frames_its_pixels_and_enter_explains_it(page):
     assert page.locator('.lens h3').inner_text().startswith('conv2, channel 1')
     page.get_by_role('button', name='Close').click()
     assert page.locator('.lens').count() == 0
-
-
-def test_a_picture_from_a_file_is_read(page, tmp_path):
-    next(sketches()).resize((600, 400)).save(tmp_path / 'seven.jpg')
-    page.locator('#file').set_input_files(tmp_path / 'seven.jpg')
-    wait_for(page, 'state.blocks')
-    assert page.locator('#said').inner_text().startswith('It reads a 7')
 
 
 # ---------------------------------------------------------------- the command, and what is in the file

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT, command
+from conftest import cells, command
 from exercises import solutions
 from torch import nn
 
@@ -17,9 +17,8 @@ from mnist_kit.tools.exercises import NotYet
 from mnist_kit.tools.findings import EXERCISES
 
 CHECKS = {k: getattr(exercises, f'check_{k.lower()}') for k in EXERCISES}  # in the order of the assignment
-CELLS = json.loads((ROOT / 'nbs/lessons/5_exercises.ipynb').read_text(encoding='utf-8'))['cells']
-CODE = [''.join(c['source']) for c in CELLS if c['cell_type'] == 'code']
-TEXT = '\n'.join(''.join(c['source']) for c in CELLS if c['cell_type'] == 'markdown')
+LESSON = 'nbs/lessons/5_exercises.ipynb'
+CODE, TEXT = [o['source'] for o in cells(LESSON, 'code')], '\n'.join(o['source'] for o in cells(LESSON, 'markdown'))
 
 
 def place(name):
@@ -71,15 +70,15 @@ def test_the_lesson_does_not_contain_the_solutions():
 
 def handed_in(path, answers, **instead):
     "The lesson with the solutions of `answers` filled in, other code in place of some, and cells that must not run."
-    cells = [dict(cell_type='code', source=o) for o in CODE]
+    code = CODE.copy()
     for name in answers:
         source = inspect.getsource(getattr(solutions, name)) if name != 'counts' else f'counts = {solutions.counts!r}'
-        cells[place(name) - 1]['source'] = 'import math\n' + source
+        code[place(name) - 1] = 'import math\n' + source
     for name, source in instead.items():
-        cells[place(name) - 1]['source'] = source
-    cells[1:1] = [dict(cell_type='code', source=o) for o in ('learn.fit_recipe()', '!exit', 'train_run(', '1 / 0')]
+        code[place(name) - 1] = source
+    code[1:1] = 'learn.fit_recipe()', '!exit', 'train_run(', '1 / 0'
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(dict(cells=cells)), encoding='utf-8')
+    path.write_text(json.dumps(dict(cells=[dict(cell_type='code', source=o) for o in code])), encoding='utf-8')
     return path
 
 
@@ -89,13 +88,6 @@ def noted(path):
     exercises.judge_notebook(notes.append, str(path))
     assert json.loads(json.dumps(notes)) == notes
     return notes
-
-
-def test_a_blank_task_is_not_yet_right_and_a_cell_that_stops_says_why_its_answer_is_missing(tmp_path):
-    notes = noted(handed_in(tmp_path / 'blank.ipynb', [], counts='counts = dict)'))
-    first, *others = [o['finding'] for o in notes if 'finding' in o]
-    assert re.match('There is no counts. Code cell .*ZeroDivisionError.*SyntaxError', first['found'])
-    assert len(others) == 4 and all(o['holds'] is False and o['hint'] for o in others), others
 
 
 def test_the_command_prints_the_points_and_writes_them_into_the_tables(tmp_path, monkeypatch, capsys):
@@ -111,8 +103,8 @@ def test_the_command_prints_the_points_and_writes_them_into_the_tables(tmp_path,
         cli.mnist_kit_check([path], json=str(tmp_path / 'o.json'), csv=str(tmp_path / 'o.csv'))
     out = capsys.readouterr().out
     assert out.rstrip().endswith('exercises.ipynb: 2 of 5 points'), out
-    assert 'counts: Right: 7,108 parameters' in out and 'one cycle: at pos=0, nothing is returned' in out
-    assert 'Traceback' not in out and '; expected: a learning rate\n    Does each way' in out, 'the hint is told'
+    assert 'counts: Right: 7,108 parameters' in out and 'Traceback' not in out
+    assert 'at pos=0, nothing is returned; expected: a learning rate\n    Does each way' in out, 'the hint is told'
     (o,) = json.loads((tmp_path / 'o.json').read_text(encoding='utf-8'))['submissions']
     points = {f['rule']: f['holds'] for f in o['findings'] if f['required']}
     assert points == dict(counts=True, Baseline=False, Regularised=False, augment=True, one_cycle=False)
@@ -161,15 +153,6 @@ def test_only_a_notebook_with_the_checks_in_it_is_taken_for_the_exercises(tmp_pa
 # ---------------------------------------------------------------- whatever an answer is
 
 
-class Raising(solutions.Baseline):
-    forward = raising
-
-
-class Unbuildable(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-
-
 class OnlyInTraining(solutions.Regularised):
     def forward(self, x):
         return super().forward(x) if self.training else raising()
@@ -177,17 +160,12 @@ class OnlyInTraining(solutions.Regularised):
 
 @pytest.mark.parametrize('name', CHECKS)
 def test_an_answer_of_another_kind_and_an_exception_of_the_students_are_told_in_one_line(name):
-    for answer in (None, 7, 'seven', [], nn.Conv2d(1, 10, 28)):
+    for answer in (None, 7, 'seven', [], nn.Conv2d(1, 10, 28), raising, OnlyInTraining):
         not_yet(CHECKS[name], answer)
-    if name in ('Baseline', 'Regularised'):
-        assert "missing 1 required positional argument: 'width'" in not_yet(CHECKS[name], Unbuildable)
-    for answer in dict(counts=[], augment=[raising], one_cycle=[raising]).get(name, [Raising, OnlyInTraining]):
-        assert 'stops with KeyError' in not_yet(CHECKS[name], answer)
 
 
-@pytest.mark.parametrize('name', [k for k in solutions.counts if k != 'total'])
-def test_a_wrong_count_is_never_answered_with_the_right_one(name):
-    n = solutions.counts[name]
-    for off in (-1, 1, 100):
-        message = not_yet(exercises.check_counts, solutions.counts | {name: n + off})
-        assert not re.search(rf'\b({n}|7108)\b', message.replace(',', ''))
+def test_a_wrong_count_is_never_answered_with_the_right_one():
+    for name, n in solutions.counts.items():
+        for off in (-1, 1, 100):
+            message = not_yet(exercises.check_counts, solutions.counts | {name: n + off})
+            assert not re.search(rf'\b({n}|7108)\b', message.replace(',', ''))

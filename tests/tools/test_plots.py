@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 from IPython.core.formatters import DisplayFormatter
-from made_runs import put, record, refused
+from made_runs import judged, put, record, refused
 
 from mnist_kit.evidence import VERDICTS, Study, reported_curves, verdicts
 from mnist_kit.tools.plots import plot_claims, plot_seeds, plot_story, plot_variants
@@ -61,31 +61,19 @@ def rows(table):
     return [[o.strip() for o in line.strip('|').split('|')] for line in shown['text/markdown'].splitlines()]
 
 
-@pytest.fixture
-def judged(tmp_path):
-    "Two runs of Model 1 with clean gaps of 0.6 and 0.8 points, two of it with a cycle, and a single one of Model 2."
-    runs = [record('model1', i, (0.98,), train=0.98, clean=0.98 + g) for i, g in enumerate((0.006, 0.008))]
-    cycle = [record('model1-one-cycle', i, (first, 0.99)) for i, first in enumerate((0.99, 0.97))]
-    return Study(put(tmp_path, *runs, *cycle, record('model2', 0)))
-
-
-def test_the_tables_show_themselves_as_markdown(judged):
-    header, line, one, two = rows(results_table(judged))
+def test_the_tables_show_themselves_as_markdown_and_a_lessons_have_four_columns(tmp_path):
+    study = judged(tmp_path)
+    header, line, one, two = rows(results_table(study))
     assert header[:2] == ['model', 'parameters'] and set(line) == {'---'}
     assert one == ['1: Baseline CNN', '7,108', '99.06 %', '**98.00 ± 0.00 %**', *['98.00 ± 0.00 %'] * 2, '2']
     assert two[3:] == ['**99.00 %**', '98.50 %', '99.00 %', '1'], 'a single run has no interval'
+    assert rows(results_table(study, short=True))[2] == [one[0], *one[2:4], '2']
     claim = ['Model 1: train above test, both measured alike', '**not resolved**', '+0.70 (-0.57 to +1.97) points', '2']
-    assert rows(verdict_table(judged, 'Model 1 overfits'))[-1] == [*claim, 'the same', '–']
-    better = rows(verdict_table(judged, 'one-cycle'))[2]
+    assert rows(verdict_table(study, 'Model 1 overfits'))[-1] == [*claim, 'the same', '–']
+    assert rows(verdict_table(study, 'Model 1 overfits', checks=False))[-1] == claim
+    better = rows(verdict_table(study, 'one-cycle'))[2]
     assert (better[1], better[-1]) == ('**supported**', 'not resolved')
-    assert 'mnist_kit_study' in verdict_table(judged, 'balance')._repr_markdown_()
-
-
-def test_a_lessons_tables_have_four_columns(judged):
-    _, _, one, two = rows(results_table(judged, short=True))
-    assert one == ['1: Baseline CNN', '99.06 %', '**98.00 ± 0.00 %**', '2'] and two[2:] == ['**99.00 %**', '1']
-    short, whole = (rows(verdict_table(judged, 'Model 1 overfits', checks=o)) for o in (False, True))
-    assert short == [o[:4] for o in whole]
+    assert 'mnist_kit_study' in verdict_table(study, 'balance')._repr_markdown_()
 
 
 def test_the_target_table_counts_the_runs_that_meet_it_and_those_that_failed(tmp_path):
@@ -95,11 +83,11 @@ def test_the_target_table_counts_the_runs_that_meet_it_and_those_that_failed(tmp
     assert row[2].startswith('2 of 4: 50% (15% to 85%)') and row[3].startswith('1 of 4: 25% (5% to 70%)')
 
 
-def test_every_claim_is_a_line_with_its_interval_and_its_verdict_by_colour_and_marker(judged):
-    plot_claims(judged)
-    points, epochs = plt.gcf().axes
-    found = verdicts(judged)
-    for ax, unit, band in (points, 'points', 0.1), (epochs, 'epochs', 1):
+def test_every_claim_is_a_line_with_its_interval_and_its_verdict_by_colour_and_marker(tmp_path):
+    study, looks = judged(tmp_path), {}
+    plot_claims(study)
+    found = verdicts(study)
+    for ax, unit, band in zip(plt.gcf().axes, ('points', 'epochs'), (0.1, 1), strict=True):
         own = found[found.unit == unit]
         assert [o.get_text() for o in ax.get_yticklabels()] == [f'{o} (n = 2)' for o in own['tested as']]
         dots = [o for o in ax.lines if o.get_label() in VERDICTS]
@@ -108,8 +96,7 @@ def test_every_claim_is_a_line_with_its_interval_and_its_verdict_by_colour_and_m
         ends = [sorted(o.get_xdata()) for o in ax.lines if len(o.get_xdata()) == 2 and o.get_linewidth() == 2]
         assert ends == [pytest.approx([o['from'], o['to']]) for _, o in own.iterrows()]
         assert {-band, band} <= set(ax.get_xticks())
-    looks = {o.get_label(): (o.get_color(), o.get_marker()) for ax in (points, epochs) for o in ax.lines}
-    looks = [v for k, v in looks.items() if k in VERDICTS]
-    assert len(looks) == found.verdict.nunique() >= 3
-    assert len({o[0] for o in looks}) == len({o[1] for o in looks}) == len(looks)
-    refused(lambda: plot_claims(judged, 'balance'), 'no runs for these claims', 'mnist_kit_study')
+        looks |= {o.get_label(): (o.get_color(), o.get_marker()) for o in dots}
+    colours, markers = map(set, zip(*looks.values()))
+    assert len(colours) == len(markers) == found.verdict.nunique() >= 3
+    refused(lambda: plot_claims(study, 'balance'), 'no runs for these claims', 'mnist_kit_study')

@@ -4,39 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from conftest import run_python
+from processes import gone, runs
 from mnist_kit.tools.sandbox import end_with_parent, run_apart
 
 linux = pytest.mark.skipif(sys.platform != 'linux', reason='asks /proc')
 
 
-def runs(pid):
-    "Is there such a process that still does something?"
-    try:
-        return '\nState:\tZ' not in Path(f'/proc/{pid}/status').read_text()
-    except OSError:
-        return False
-
-
-def gone(pid, within=10):
-    until = time.monotonic() + within
-    while runs(pid) and time.monotonic() < until:
-        time.sleep(0.1)
-    return not runs(pid)
-
-
-def test_a_copy_that_it_makes_of_itself_ends_where_it_would_note_something():
+def test_a_copy_that_it_makes_of_itself_ends_where_it_would_note_something_and_an_exception_is_printed():
     out = run_apart('import os; os.fork(); note(dict(a=7)); print("é")')
     assert (out.notes, out.ended, out.status, out.printed) == ([dict(a=7)], 'whole', 0, 2)
-
-
-def test_an_exception_is_printed_and_ends_it_early():
     out = run_apart('raise SystemExit(0)')
     assert (out.ended, out.status) == ('early', 1) and out.printed > 20
 
@@ -57,11 +39,7 @@ def test_it_works_in_an_empty_folder_and_finds_no_file_of_ours(tmp_path, monkeyp
 
 
 @linux
-@pytest.mark.parametrize(
-    'then, ended',
-    [('', 'whole'), ('\nwhile True: pass', 'time'), ('\nimport os; os._exit(3)', 'early')],
-    ids=['works', 'loops', 'leaves'],
-)
+@pytest.mark.parametrize('then, ended', [('', 'whole'), ('\nwhile True: pass', 'time')], ids=['works', 'loops'])
 def test_what_it_has_started_ends_with_it_and_what_has_left_for_a_session_of_its_own_too(then, ended):
     code = """
 import os, subprocess
@@ -81,7 +59,7 @@ note(dict(pid=int(open('../tmp/orphan').read())))
 
 
 JUNK = """
-lines = ['no JSON', '[1]', '3', 'null', '[' * 60_000, '{"a":' * 10_000, '"' + 'x' * 10_000_000 + '"', '9' * 60_000]
+lines = ['"' + 'x' * 10_000_000 + '"', '{"a":' * 10_000, '9' * 60_000]
 with open(path, 'ab') as f: f.write('\\n'.join([*lines, '']).encode() + bytes(range(256)) + b'\\n')"""
 
 
@@ -153,27 +131,18 @@ def test_the_limit_of_time_can_be_set_while_it_runs():
 
 
 STARTS = """
-import os, sys, time
-from multiprocessing import get_context
-from mnist_kit.tools.sandbox import end_with_parent, run_apart
+from mnist_kit.tools.sandbox import run_apart
 if __name__ == '__main__':
-    if sys.argv[1] == 'sandbox':
-        code = 'import os, time; note(dict(pid=os.getpid())); time.sleep(300)'
-        run_apart(code, heard=lambda notes: notes and print(notes[0]['pid'], flush=True))
-    else:
-        with get_context('spawn').Pool(1, end_with_parent) as pool:
-            print(pool.apply(os.getpid), flush=True)
-            time.sleep(300)
+    code = 'import os, time; note(dict(pid=os.getpid())); time.sleep(300)'
+    run_apart(code, heard=lambda notes: notes and print(notes[0]['pid'], flush=True))
 """
 
 
 @linux
-@pytest.mark.parametrize('kind', ['sandbox', 'multiprocessing'])
-def test_it_ends_when_the_one_that_started_it_is_killed(kind, tmp_path):
+def test_it_ends_when_the_one_that_started_it_is_killed(tmp_path):
     (tmp_path / 'starts.py').write_text(STARTS)
-    p = subprocess.Popen([sys.executable, str(tmp_path / 'starts.py'), kind], stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen([sys.executable, str(tmp_path / 'starts.py')], stdout=subprocess.PIPE, text=True)
     pid = int(p.stdout.readline())
-    time.sleep(1.5)  # until it watches
     assert runs(pid)
     p.kill()
     p.communicate()

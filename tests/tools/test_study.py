@@ -1,12 +1,10 @@
 "A study: what it trains and what it leaves alone, and that nothing half-done is ever taken for a run."
 
-import json
 import multiprocessing.synchronize
 import os
 import re
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,36 +12,18 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
-from conftest import ROOT, command
+from conftest import cells, command
 from filelock import FileLock
+from processes import gone, wait_until
 from made_runs import contents, put, record, refused
 
 from mnist_kit.core import TrainingError, stop_signals
-from mnist_kit.evidence import PLAN, VARIANTS, Study, Variant, run_name
+from mnist_kit.evidence import VARIANTS, Study, Variant, run_name
 from mnist_kit.runs import CHECKPOINT, read_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
-from mnist_kit.tools.study import plan, report, run_one, run_study, ship
-
-needs_kill = pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
-
-# ---------------------------------------------------------------- the plan
-
-
-def test_the_plan_has_as_many_seeds_of_each_variant_as_was_planned_and_a_seed_of_each_before_the_next():
-    jobs = plan()
-    assert {name: [s for n, s in jobs if n == name] for name, _ in jobs} == {k: [*range(n)] for k, n in PLAN.items()}
-    assert len(jobs) == 5 * 20 + 17 * 10 and [s for _, s in jobs] == sorted(s for _, s in jobs)
-
-
-def test_what_can_be_read_off_another_run_is_not_trained_and_a_plan_for_what_is_not_there_is_refused():
-    assert plan('model3-cut', seeds=2) == plan('model3-cut', 'model3', seeds=2) == [('model3', 0), ('model3', 1)]
-    assert len(plan('model1-gap', seeds=30)) == 30
-    for seeds in 0, -1, 2.0, True, '3':
-        refused(lambda: plan('model1', seeds=seeds), f'seeds={seeds!r}', 'at least 1')
-    refused(lambda: plan('model1', 'model1-gpa'), "variant 'model1-gpa'", 'model1-gap')
-
+from mnist_kit.tools.study import report, run_one, run_study, ship
 
 # ---------------------------------------------------------------- running a study
 
@@ -55,7 +35,7 @@ def figures(folder):
     return [o | {'seconds': 0} for o in read_run(folder).rows], (folder / 'model.safetensors').read_bytes()
 
 
-def test_a_study_goes_on_and_the_threads_of_a_cluster_train_the_same(tmp_path, monkeypatch):
+def test_a_study_goes_on_and_the_threads_of_a_cluster_train_the_same(tmp_path, monkeypatch, capsys):
     "Of an ablation and its model, where seed 1 of the ablation was there, and a killed study had left two of seed 0."
     folder, cluster = tmp_path / 'new/study', tmp_path / 'cluster'
     put(folder, record('model1-gap', 1, (0.9,)))
@@ -67,6 +47,8 @@ def test_a_study_goes_on_and_the_threads_of_a_cluster_train_the_same(tmp_path, m
     signals = stop_signals()
     s = run_study(*names, folder=folder, **small | dict(seeds=1, processes=1))
     assert (stop_signals(), torch.get_num_threads()) == (signals, threads) and len(s.frame()) == 3
+    (line,) = [o for o in capsys.readouterr().out.splitlines() if o.startswith('model1-seed0')]
+    assert re.match(r'model1-seed0: .*\d+\.\d\d % .* 1 of 1 epochs.*, 0 min \d\d s \([12] of 2 runs\)$', line)
     made, after = ['model1-seed0', 'model1-gap-seed0'], contents(folder)
     assert {p.name for p in folder.iterdir()} - {'.lock'} == {*made, 'model1-gap-seed1'}
     assert before and {k: after[k] for k in before} == before
@@ -99,8 +81,8 @@ def test_without_shared_memory_a_study_takes_one_process(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_notebooks_example_trains_on_a_dask_cluster_what_two_processes_and_one_train(tmp_path, monkeypatch, capsys):
-    cells = json.loads((ROOT / 'nbs/tools/study.ipynb').read_text(encoding='utf-8'))['cells']
-    (example,) = re.findall(r'```python\n(.+?)```', '\n'.join(''.join(c['source']) for c in cells), re.S)
+    text = '\n'.join(o['source'] for o in cells('nbs/tools/study.ipynb', 'markdown'))
+    (example,) = re.findall(r'```python\n(.+?)```', text, re.S)
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert '(2 of 2 runs)' in capsys.readouterr().out
@@ -123,21 +105,18 @@ def test_a_study_that_is_complete_trains_nothing_and_the_folder_is_free_again(tm
         pass
 
 
-def test_each_run_has_a_line_with_its_name_what_came_out_and_the_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(study_module, 'available_cores', lambda: 1)
+def test_a_run_that_fails_is_an_outcome_too_and_not_trained_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(VARIANTS, 'model1-hot', Variant('model1-hot', 'too hot', dict(lr=1e20)))
-    s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1, processes=1))
-    one, other = sorted(capsys.readouterr().out.splitlines())
-    assert re.match(r'model1-hot-seed0: failed: the loss is .+ \([12] of 2 runs\)$', one)
-    assert re.match(r'model1-seed0: .*\d+\.\d\d % .* 1 of 1 epochs.*, 0 min \d\d s \([12] of 2 runs\)$', other)
+    put(tmp_path, record(accs=(0.9,)))
+    s = run_study('model1', 'model1-hot', folder=tmp_path, **small | dict(seeds=1))
+    line = capsys.readouterr().out.strip()
+    assert re.match(r'model1-hot-seed0: failed: the loss is .+ \(1 of 1 runs\)$', line)
+    assert '1 runs on' in report(s) and 'model1-hot seed 0: failed the loss is' in report(s)
     run = read_run(tmp_path / 'model1-hot-seed0')
     assert (run.status, run.variant) == ('failed', 'model1-hot') and 'lower learning rate' in run.message
-    assert [o.name for o in s.runs] == ['model1'] and [o.name for o in s.others] == ['model1-hot']
-    text = report(s)
-    assert '1 runs on' in text and 'model1-hot seed 0: failed' in text
     before = contents(tmp_path)
     run_study('model1-hot', folder=tmp_path, **small | dict(seeds=1))
-    assert contents(tmp_path) == before, 'it is an outcome, too, and not trained again'
+    assert contents(tmp_path) == before
 
 
 def test_a_finished_run_of_which_only_the_picture_is_missing_is_kept(tmp_path, monkeypatch):
@@ -169,7 +148,7 @@ def test_a_folder_that_another_process_uses_is_refused(tmp_path):
 asked = 'expected model1 seed 0 on digits, 1 epochs', 'choose another'
 
 
-def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(tmp_path):
+def test_a_run_that_is_damaged_or_not_what_was_asked_for_is_refused_at_the_start_and_kept(tmp_path):
     for i, (there, *parts) in enumerate((
         (record(accs=(0.9,), source='mnist'), *asked),
         (record(accs=(0.9, 0.9)), *asked),
@@ -178,19 +157,15 @@ def test_a_run_that_is_not_what_was_asked_for_is_refused_at_the_start_and_kept(t
         (record('model1-gap', accs=(0.9,)), *asked),
         (record(accs=(0.9,), options=dict(dropout=0.1)), *asked),
         (record(accs=(0.9,), holdout=300, test=dict(n=9, loss=0.1, accuracy=0.9)), *asked),
+        (record(accs=(0.9,), model='Model1AveragePool'), *asked),
         (record(status='running'), 'running', 'remove it'),
         (record(status='interrupted'), 'interrupted', 'remove it'),
     )):  # fmt: skip
         refuses(put(tmp_path / str(i), there, at='model1-seed0'), *parts)
     other = record('model2', 7, (0.9,), source='mnist')
     refuses(put(tmp_path / 'study', other, at='besides'), 'a run on mnist', 'choose another')
-
-
-def test_a_run_of_an_ablation_with_another_network_and_a_damaged_run_are_refused_and_kept(tmp_path):
-    put(tmp_path, record('model1-gap', accs=(0.9,), model='model1'))
-    refuses(tmp_path, 'model1-gap-seed0', 'by the recipe of this version', names=['model1-gap'], seeds=1)
-    (put(tmp_path, record()) / 'model1-seed0' / 'run.json').write_text('{"format": 1, "mod')
-    refuses(tmp_path, 'is damaged', 'model1-seed0')
+    (put(tmp_path / 'damaged', record()) / 'model1-seed0' / 'run.json').write_text('{"format": 1, "mod')
+    refuses(tmp_path / 'damaged', 'is damaged', 'model1-seed0')
 
 
 def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(tmp_path, monkeypatch):
@@ -198,9 +173,8 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
     (tmp_path / 'a file').write_text('')
     usual = dict(variants=['model1'], source='digits', device='cpu', out='out')
     for args, part in (
-        (dict(variants=['model9']), "variant 'model9'"),
         (dict(epochs=0), 'epochs=0: expected'),
-        (dict(processes=0), 'processes=0: expected'),
+        (dict(seeds='3'), "seeds='3': expected a whole number, at least 1"),
         (dict(source='cifar'), "source 'cifar': expected"),
         (dict(device='gameboy'), "'gameboy'"),
         (dict(out='a file/study'), 'cannot be written'),
@@ -213,104 +187,80 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
 # ---------------------------------------------------------------- what stops a study
 
 
-def workers_of(pid):
-    "The processes that process `pid` has started to train."
-    return [o for o in psutil.Process(pid).children() if 'resource_tracker' not in ' '.join(o.cmdline())]
+def under_way(folder):
+    "The rows of the runs that are being trained, or can be continued."
+    return [read_run(o.parent).rows for o in sorted(folder.glob(f'.*/{CHECKPOINT}'))]
 
 
-def alive(process):
-    "Is it still there, and not only as a zombie that nobody has asked for?"
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_until(ready, seconds):
-    "What `ready()` says when it is true; what it says in the end if it never is."
-    end = time.time() + seconds
-    while not (o := ready()) and time.time() < end:
-        time.sleep(0.1)
-    return o
-
-
-interrupted = 130, 'the same command goes on'
-
-
-@pytest.mark.slow
-@needs_kill
-@pytest.mark.parametrize(
-    'name, to, code, message',  # to the command, to all its processes as a terminal does, or to one that trains
-    [
-        ('SIGINT', 'all', *interrupted),
-        ('SIGTERM', 'command', *interrupted),
-        ('SIGKILL', 'one', 1, 'a process of the study was killed after 0 of 3 runs'),
-        ('SIGKILL', 'command', -9, ''),
-    ],
-)
-def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path, name, to, code, message):
-    "Of four seeds the first is there already, two are being trained, and the last one waits."
-    folder, args = put(tmp_path / 'study', record(accs=[0.9] * 8)), ('--epochs=8', '--source=digits', '--device=cpu')
-    before = contents(folder)
-    asked = command('mnist_kit_study', 'model1', '--seeds=4', '--processes=2', '--out', folder, *args)
+def stop(folder, name, to):
+    """Begin a study, or go on with it, until two runs have an epoch more. Then send a signal to the command, to all its
+    processes as a terminal does, or to one that trains. What comes back are status and errors."""
+    args = '--seeds=4', '--processes=2', '--epochs=20', '--source=digits', '--device=cpu', '--out', folder
+    before = [len(o) for o in under_way(folder)] or [0, 0]
     how = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    p = subprocess.Popen(asked, **how)
+    p = subprocess.Popen(command('mnist_kit_study', 'model1', *args), **how)
     try:
-        under_way = f'.model1-seed1.*/{CHECKPOINT}'
-        assert wait_until(lambda: list(folder.glob(under_way)), 180), 'no epoch was trained'
-        workers = workers_of(p.pid)
+        new = wait_until(lambda: len(o := under_way(folder)) == 2 and all(len(r) > n for r, n in zip(o, before)), 180)
+        assert new, 'no epoch was trained'
+        workers = [o.pid for o in psutil.Process(p.pid).children() if 'resource_tracker' not in ' '.join(o.cmdline())]
         send = os.killpg if to == 'all' else os.kill
-        send(workers[0].pid if to == 'one' else p.pid, getattr(signal, name))
+        send(workers[0] if to == 'one' else p.pid, getattr(signal, name))
         err = p.communicate(timeout=120)[1]
-        assert len(workers) == 2 and wait_until(lambda: not any(map(alive, workers)), 20), 'it would go on training'
+        assert len(workers) == 2 and all(map(gone, workers)), 'it would go on training'
     finally:
         with suppress(ProcessLookupError):
             os.killpg(p.pid, signal.SIGKILL)  # whatever happened, nothing goes on training
         p.wait(timeout=60)
-    assert p.returncode == code and message in err and 'Traceback' not in err, err
-    (begun,) = folder.glob('.model1-seed1.*')
-    first = read_run(begun).rows[0]
-    run_study('model1', folder=folder, **small | dict(epochs=8))  # up to seed 1: that is enough to see
+    return p.returncode, err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs the signals of Unix')
+def test_whatever_stops_a_study_it_leaves_no_process_and_its_runs_go_on(tmp_path):
+    "Of four seeds the first is there already, two are being trained, and the last one waits."
+    folder, trained = put(tmp_path / 'study', record(accs=[0.9] * 20)), [[], []]
+    before = contents(folder)
+    for name, to, status, message in (
+        ('SIGINT', 'all', 130, 'the same command goes on'),
+        ('SIGTERM', 'command', 130, 'the same command goes on'),
+        ('SIGKILL', 'one', 1, 'a process of the study was killed after 0 of 3 runs'),
+        ('SIGKILL', 'command', -9, ''),
+    ):
+        found, err = stop(folder, name, to)
+        assert found == status and message in err and 'Traceback' not in err, err
+        assert all(new[: len(old)] == old for new, old in zip(under_way(folder), trained)), 'it did not begin again'
+        trained = under_way(folder)
+    run_study('model1', folder=folder, **small | dict(epochs=20))  # up to seed 1: that is enough to see
     assert {o.name for o in folder.glob('[!.]*')} == {'model1-seed0', 'model1-seed1'}
     rows = Study(folder).of('model1')[1].rows
-    assert len(rows) == 8 and rows[0] == first, 'it went on, and did not begin again'
+    assert len(rows) == 20 and rows[: len(trained[0])] == trained[0]
     assert {k: v for k, v in contents(folder).items() if 'seed0' in k} == before
 
 
 # ---------------------------------------------------------------- what comes with the kit
 
 
-@pytest.fixture
-def whole(tmp_path):
-    "A study of the three models and an ablation with weights and pictures, and a run that failed."
+def test_a_study_that_is_shipped_has_failed_runs_too_and_the_weights_of_each_models_median_run(tmp_path):
     accs = {'model1': (0.97, 0.99, 0.98), 'model2': (0.99, 0.97, 0.96, 0.98), 'model3': (0.99,), 'model1-gap': (0.9,)}
     runs = [record(name, i, (acc,)) for name, values in accs.items() for i, acc in enumerate(values)]
-    put(tmp_path / 'study', *runs, record('model2', 4, status='failed', rows=[], message='the loss is nan'))
-    for o in (tmp_path / 'study').iterdir():
+    runs.append(record('model2', 4, status='failed', rows=[], message='the loss is nan'))
+    whole, records = put(tmp_path / 'study', *runs), tmp_path / 'records'
+    medians = {'model1-seed2', 'model2-seed1', 'model3-seed0'}
+    refused(lambda: ship(Study(whole), records), 'no weights of model1-seed2', 'train them again')
+    assert not records.exists()
+    for o in whole.iterdir():
         (o / 'model.safetensors').write_bytes(f'weights of {o.name}'.encode())
-        (o / 'curves.png').write_bytes(b'png')
-    return tmp_path / 'study'
-
-
-def test_without_the_weights_nothing_is_shipped(whole, tmp_path):
-    (whole / 'model2-seed1/model.safetensors').unlink()
-    refused(lambda: ship(Study(whole), tmp_path / 'records'), 'model2-seed1', 'train them again')
-    assert not (tmp_path / 'records').exists()
-
-
-def test_a_study_that_is_shipped_and_read_again_is_the_same_with_the_weights_of_each_models_median_run(whole, tmp_path):
-    s, before, records = Study(whole), contents(whole), tmp_path / 'records'
+    s, before = Study(whole), contents(whole)
     ship(s, records)
     assert contents(whole) == before
     there = Study(records)
-    assert [replace(r, message='') for r in there.runs] == s.runs and there.others == s.others, 'failed runs, too'
-    medians = ('model1-seed2', 'model2-seed1', 'model3-seed0')
+    assert [replace(r, message='') for r in there.runs] == s.runs and there.others == s.others
     weights = {p.parent.name: p.read_text() for p in records.rglob('*.safetensors')}
     assert weights == {k: f'weights of {k}' for k in medians}
-    files = [f'{o}.runs.json' for o in ('model1', 'model2', 'model1-gap')]
-    assert {p.name for p in records.iterdir()} == {*medians, *files}
-    for r in there.runs:
-        own = run_name(r.name, r.seed) in medians
-        assert r.message == ('weights included: the median of seeds 0 to 4, last epoch' if own else '')
+    assert {p.name for p in records.iterdir()} == medians | {
+        f'{o}.runs.json' for o in ('model1', 'model2', 'model1-gap')
+    }
+    said = {run_name(r.name, r.seed): r.message for r in there.runs if r.message}
+    assert said == dict.fromkeys(medians, 'weights included: the median of seeds 0 to 4, last epoch')
     ship(there, tmp_path / 'again')
     assert {k: v[0] for k, v in contents(tmp_path / 'again').items()} == {k: v[0] for k, v in contents(records).items()}

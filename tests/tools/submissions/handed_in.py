@@ -25,41 +25,25 @@ class Net(nn.Module):
 """
 
 
-def changed(*pairs):
-    "The network, with each first text of `pairs` in place of the second."
+def net(changes):
+    "The network, with other texts in place of some of it."
     text = NET
-    for new, old in pairs:
+    for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
     return text
 
 
 ADA = [  # the cells of a notebook
-    """!pip install torchsummary
-%matplotlib inline
-import torch
-import torch.optim as optim
-import torch.nn as nn
-import torch.nn.functional as F
-from torchsummary import summary
-from google.colab import drive""",
-    """drive.mount('/content/drive')
-drop = 0.05
-use_cuda = torch.cuda.is_available()
-device = torch.device('cuda' if use_cuda else 'cpu')""",
-    changed(('16, 11', '16, 10')),
+    '!pip install torchsummary\n%matplotlib inline\nimport torch\nfrom google.colab import drive\n' + TORCH,
+    "drive.mount('/content/drive')\nfrom torchsummary import summary\ndrop = 0.05\n"
+    "device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
+    net({'16, 10': '16, 11'}),
     '%%bash\nls data',
-    changed(('drop', '0.0')),
+    net({'0.0': 'drop'}),
     'model = Net().to(device)\nsummary(model, input_size=(1, 28, 28))',
-    """%%time
-files = !ls
-def train(model, loader):
-    for x, y in loader:
-        F.nll_loss(model(x), y).backward()""",
-    """from torchvision import datasets
-train_loader = torch.utils.data.DataLoader(datasets.MNIST('/content/drive/data', download=True), batch_size=128)
-for epoch in range(20):
-    train(model, train_loader)""",
+    '%%time\nfiles = !ls\ndef train(model, loader):\n    for x, y in loader: F.nll_loss(model(x), y).backward()',
+    'for epoch in range(20):\n    train(model, train_loader)',
     '?train',
     'def unfinished(:',
 ]
@@ -87,65 +71,23 @@ class Base(nn.Module):
 class Model_1(Base):
     width = 96
     def forward(self, x): return F.log_softmax(self.fc(self.features(x)), dim=1)
-class Model_2(Base):
-    def forward(self, x): return F.log_softmax(self.fc(self.features(x)).view(4, 7), dim=1)
-class Model_3(Base):
+class Model_2(Model_1):
+    width = 8
+    def forward(self, x): return super().forward(x).view(4, 7)
+class Model_3(Model_1):
     width = 16
-    def forward(self, x): return F.log_softmax(self.fc(self.features(x)), dim=1)
 """
 
-FILES = {
-    # a script that was made from a notebook
-    'ben/assignment.py': """# ruff: noqa
-# coding: utf-8
-
-get_ipython().system('pip install torchsummary')
-get_ipython().run_line_magic('matplotlib', 'inline')
-"""
-    + TORCH
-    + NET
-    + "\n\nmodel = Net()\nget_ipython().run_cell_magic('time', '', 'train(model)')\n",
-    # several networks, and parts of them
-    'cleo/models.py': TORCH + CLEO,
-    # a package of one's own
-    'dan/train.py': 'from src.model import Net\n\nprint(Net())\n',
-    'dan/utils.py': '# ruff: noqa\nimport torch.nn as nn\n\n\ndef norm(nf):\n    return nn.BatchNorm2d(nf)\n',
-    'dan/src/config.py': 'WIDTH = 16\n',
-    'dan/src/parts.py': 'CLASSES = 10\n',
-    'dan/src/layers.py': """import torch
+LAYERS = """import torch
 import torch.nn as nn
 class Scale(nn.Module):
     def __init__(self, nf):
         super().__init__()
         self.by = nn.Parameter(torch.ones(1, nf, 1, 1))
     def forward(self, x): return x * self.by
-""",
-    'dan/src/model.py': '# ruff: noqa\n'
-    + TORCH
-    + 'from utils import *\nfrom src.config import WIDTH\nfrom .layers import Scale\nfrom .parts import CLASSES\n'
-    + changed(
-        ('WIDTH', '16'),
-        ('CLASSES', '10'),
-        ('norm(8)', 'nn.BatchNorm2d(8)'),
-        ('nn.MaxPool2d(2),\n            Scale(WIDTH),', 'nn.MaxPool2d(2),'),
-    ),
-    # modules that are not installed here, and only print or draw
-    'eve/model.py': TORCH
-    + 'import albumentations as A\nimport seaborn as sns\nfrom torchsummary import summary\n'
-    + NET
-    + '\n\nclass Transforms(A.ImageOnlyTransform):\n    pass\n\n\nsns.set()\nsummary(Net(), (1, 28, 28))\n',
-    # a GPU that is not there
-    'finn/model.py': TORCH + NET + "\n\nmodel = Net().to('cuda:63')\n",
-    # images that are not there
-    'gil/model.py': TORCH
-    + "from torchvision import datasets\n\nimages = datasets.MNIST('data', train=True, download=False)\n"
-    + NET,
-    # a training without end
-    'hana/model.py': TORCH
-    + 'import torch\n'
-    + NET
-    + """
+"""
 
+TRAINING = """
 model = Net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 while True:
@@ -153,30 +95,56 @@ while True:
     loss.backward()
     optimizer.step()
     print(f'loss {loss.item():.9f}', 'and' * 20)
-""",
+"""
+
+DAN = 'from utils import *\nfrom src.config import WIDTH\nfrom .layers import Scale\n'
+DAN += net({'nn.BatchNorm2d(8)': 'norm(8)', 'MaxPool2d(2),': 'MaxPool2d(2), Scale(WIDTH),'})
+EVE = 'import albumentations as A\nimport seaborn as sns\nfrom torchsummary import summary\n'
+EVE += f'class Transforms(A.ImageOnlyTransform): pass\n{NET}\nsns.set()\nsummary(Net(), (1, 28, 28))\n'
+NIA = 'class Block(nn.Sequential):\n    def __init__(self, nf): super().__init__(nn.BatchNorm2d(nf), nn.ReLU())\n'
+NIA += net({'super()': 'super(Model, self)', 'nn.BatchNorm2d(8), nn.ReLU()': 'Block(8)'})
+
+FILES = {
+    # a script that was made from a notebook
+    'ben/assignment.py': f"# coding: utf-8\n\nget_ipython().system('pip install torchsummary')\n{TORCH}{NET}\n"
+    "model = Net()\nget_ipython().run_cell_magic('time', '', 'train(model)')\n",
+    # several networks, and parts of them
+    'cleo/models.py': TORCH + CLEO,
+    # a package of one's own, with names of Python's among its files
+    'dan/train.py': 'from src.model import Net\n\nprint(Net())\n',
+    'dan/utils.py': 'import torch.nn as nn\n\n\ndef norm(nf):\n    return nn.BatchNorm2d(nf)\n',
+    'dan/src/config.py': 'WIDTH = 16\n',
+    'dan/src/layers.py': LAYERS,
+    'dan/src/model.py': TORCH + DAN,
+    **{f'dan/src/{o}.py': '1 / 0' for o in ('random', 'profile', 'decimal', 'json')},
+    # modules that are not installed here, and only print or draw
+    'eve/model.py': TORCH + EVE,
+    # a GPU that is not there
+    'finn/model.py': f"{TORCH}{NET}\nmodel = Net().to('cuda:63')\n",
+    # images that are not there
+    'gil/model.py': f"{TORCH}from torchvision import datasets\nimages = datasets.MNIST('data', download=False)\n{NET}",
+    # a training without end
+    'hana/model.py': f'import torch\n{TORCH}{NET}{TRAINING}',
     # an argument without a default
-    'ida/model.py': TORCH + changed(('__init__(self, drop)', '__init__(self)'), ('Dropout(drop)', 'Dropout(0.0)')),
+    'ida/model.py': TORCH + net({'(self)': '(self, drop)', '0.0': 'drop'}),
     'jon/report.md': 'It is nearly done.\n',
     # a layer from a module that nobody has
-    'kim/model.py': TORCH + 'from layers_of_kim import GhostNorm\n' + changed(('GhostNorm(8)', 'nn.BatchNorm2d(8)')),
-    # a class that only holds the network
-    'pia/model.py': TORCH + '\n\nclass Models:' + NET.rstrip().replace('\n\n\n', '\n').replace('\n', '\n    ') + '\n',
-    # several classes, and none that can be made
-    'nia/model.py': TORCH
-    + '\n\nclass Block(nn.Sequential):\n    def __init__(self, nf):\n        super().__init__(nn.BatchNorm2d(nf), nn.ReLU())\n'
-    + changed(('super(Model, self)', 'super()'), ('Block(8)', 'nn.BatchNorm2d(8), nn.ReLU()')),
-    # a class without the imports that it needs
-    'ola/model.py': '# ruff: noqa\ndrop = 0.0\n' + changed(('nn.Dropout(drop)', 'nn.Dropout(0.0)')),
+    'kim/model.py': f'{TORCH}from layers_of_kim import GhostNorm\n' + net({'nn.BatchNorm2d(8)': 'GhostNorm(8)'}),
     # raw scores
-    'lea/model.py': 'import torch.nn as nn\n' + changed(('return x', 'return F.log_softmax(x, dim=1)')),
-    # for another edition
-    'moe/model.py': TORCH + changed(('20', '16')),
+    'lea/model.py': TORCH + net({'return F.log_softmax(x, dim=1)': 'return x'}),
+    # several classes, and none that can be made
+    'nia/model.py': TORCH + NIA,
+    # a class without the imports that it needs
+    'ola/model.py': 'drop = 0.0\n' + net({'0.0': 'drop'}),
+    # a class that only holds the network
+    'pia/model.py': f'{TORCH}class Models:' + NET.replace('\n', '\n    '),
+    'zoe/work.zip': '',
 }
 
 
 def write(folder: Path):
     "Write what was handed in."
-    cells = [dict(cell_type='code', source=o.strip('\n').splitlines(keepends=True)) for o in ADA]
+    cells = [dict(cell_type='code', source=o.splitlines(keepends=True)) for o in ADA]
     cells.insert(0, dict(cell_type='markdown', source=['# Session 6']))
     notebook = json.dumps(dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5))
     for name, text in {'ada/S6.ipynb': notebook, **FILES}.items():
