@@ -135,8 +135,7 @@ def seeds_needed(
 )->int:              # at least 3
     "Pairs of runs after which the 95 % interval is clear of zero with a probability of 80 %. Raises `InputError`."
     for k,v in dict(sd=sd, difference=difference).items(): expect(0<v<float('inf'), f'{k}={v!r}', 'a number above 0')
-    effect = min(difference/sd, 5)  # a larger effect still takes three pairs
-    return ceil(TTestPower().solve_power(effect, alpha=0.05, power=0.8))
+    return ceil(TTestPower().solve_power(min(difference/sd, 5), alpha=0.05, power=0.8))  # above 5, too, three pairs
 
 # %% ../nbs/07_evidence.ipynb #615942eb
 def run_name(variant:str, seed:int)->str: return f'{variant}-seed{seed}'

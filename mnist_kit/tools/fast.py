@@ -21,11 +21,10 @@ class _DeviceMetric(AvgMetric):
         self.count += bs
 
 class _DeviceSmoothLoss(AvgSmoothLoss):
-    "fastai's `AvgSmoothLoss`, kept on the device."
+    "fastai's `AvgSmoothLoss`, kept on the device, which a checkpoint's value has to come to first."
     def accumulate(self, learn):
         loss = learn.to_detach(learn.loss.mean(), cpu=False)
-        was = self.val.to(loss.device) if self.count else torch.zeros_like(loss)  # a checkpoint's is on the CPU
-        self.val = torch.lerp(loss, was, self.beta)
+        self.val = torch.lerp(loss, self.val.to(loss.device) if self.count else torch.zeros_like(loss), self.beta)
         self.count += 1
 
 # %% ../../nbs/tools/fast.ipynb #c0f10003
@@ -109,7 +108,6 @@ def _expect_repeatable(learn):
               and any(e in vars(o) or hasattr(type(o), e) for e in _within)]
     expect(not others, f'CapturedStep with {", ".join(others)}', 'callbacks that do nothing within a step')
 
-# %% ../../nbs/tools/fast.ipynb #9e36698e
 class CapturedStep(Callback):
     "Repeats the training step of a whole batch as one CUDA graph; the same results. For `learner_for`'s SGD."
     order,run_valid = 100,False  # after all others, and in training only

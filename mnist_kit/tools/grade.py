@@ -133,6 +133,7 @@ LOADING = {o.rule: o for o in (
             'imports, definitions and constants without an error', required=False))}
 PARTS = 'nothing to check here'  # is said of a file that holds parts of a network only
 _PAGE = 10_000  # characters that a submission may print
+_NO_GPU = dict(CUDA_VISIBLE_DEVICES='')  # unless it is trained: what is found is the same on every machine
 
 def _last(notes, key, default=''): return next((o[key] for o in reversed(notes) if key in o), default)
 
@@ -244,8 +245,6 @@ def _of_folder(folder):
                         else 'Hand in the file with the class that inherits from nn.Module.')
 
 # %% ../../nbs/tools/grade.ipynb #e4decbd1
-_NO_GPU = dict(CUDA_VISIBLE_DEVICES='')  # without a training: what is found is the same on every machine
-
 def check_submission(
     what:str|Submission,    # see `split_name`
     timeout:float|None=None, # seconds for all of it; None: 60, for exercises 300, for a training see above

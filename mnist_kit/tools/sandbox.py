@@ -219,5 +219,4 @@ def run_apart(
         noted = hear()
     if heard: heard(noted)
     ended = 'memory' if 'memory' in told else 'whole' if 'end' in told else 'time' if late else 'early'
-    status,printed = map(int, answer or (guard.returncode,0))
-    return Outcome(noted, ended, status, printed, max(0, time.perf_counter()-began))
+    return Outcome(noted, ended, *map(int, answer or (guard.returncode,0)), max(0, time.perf_counter()-began))
