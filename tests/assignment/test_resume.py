@@ -57,7 +57,9 @@ class Stop(Callback):
 @pytest.mark.parametrize('at', [1, 2, 3])  # in the first epoch, in the first batch of the second, in its last
 def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_path):
     folder = train(tmp_path / 'a', cbs=Stop(at))
-    assert read_run(folder).status == 'interrupted' and (folder / CHECKPOINT).exists() == (at >= 2)
+    run = read_run(folder)
+    assert (run.status, run.message) == ('interrupted', f'after {at // 2} of 2 epochs')
+    assert (folder / CHECKPOINT).exists() == (at >= 2)
     for module in (random, np.random):
         module.seed(at)  # what other code does with the generators in between makes no difference
     torch.manual_seed(at)
