@@ -15,8 +15,8 @@ import pytest
 import torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback, event
-from fastai.callback.data import CollectDataCallback
-from fastai.callback.schedule import SchedCos
+from fastai.callback.schedule import SchedCos, minimum, slide, steep, valley
+from fastai.callback.training import ShortEpochCallback
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from fastai.learner import Learner, load_learner
 from fastai.losses import CrossEntropyLossFlat
@@ -98,9 +98,8 @@ def outcome(learn, call):
         result = call(learn)
     except Exception as e:
         return type(e)
-    table = getattr(learn.recorder, 'values', []) if hasattr(learn, 'recorder') else []
-    names = list(getattr(learn.recorder, 'metric_names', [])) if hasattr(learn, 'recorder') else []
-    return dict(columns=names, events=count.n, numbers=numbers([list(table), result]))
+    table = {o: getattr(learn.recorder, o, []) for o in ('metric_names', 'values')}
+    return dict(columns=list(table['metric_names']), events=count.n, numbers=numbers([table['values'], result]))
 
 
 def assert_alike(ours, theirs):
@@ -160,16 +159,14 @@ def test_every_callback_of_fastai_does_what_it_does_on_a_learner_from_fastai_alo
 
 def adds_one(cb):
     if cb.epoch == 0:
-        cb.learn.add_cb(CollectDataCallback())
+        cb.learn.add_cb(ShortEpochCallback(pct=0))
 
 
 def saved_and_loaded(learn):
     learn.fit(1, 0.01)
     learn.save('a')
-    before = [o.clone() for o in learn.model.parameters()]
     learn.fit(1, 0.01)
-    learn.load('a')
-    return [all(torch.equal(a, b) for a, b in zip(before, learn.model.parameters()))] + [learn.validate()]
+    return learn.load('a').validate()
 
 
 def exported(learn):
@@ -177,7 +174,7 @@ def exported(learn):
     learn.export('export.pkl')
     again = load_learner(learn.path / 'export.pkl')
     assert again.validate()[0] is None, 'an exported learner has no images, and fastai answers with nothing'
-    return again.predict(digit(learn))[2].tolist()
+    return again.predict(digit(learn))[2]
 
 
 def digit(learn):
@@ -185,16 +182,9 @@ def digit(learn):
 
 
 def predictions(learn):
-    array = digit(learn).numpy()
-    Image.fromarray(array).save(learn.path / '7.png')
-    kinds = (Image.fromarray(array), learn.path / '7.png', str(learn.path / '7.png'), array, digit(learn))
-    found = [learn.predict(o)[2] for o in kinds]
-    assert all(torch.equal(o, found[0]) for o in found)
-    return found[0]
-
-
-def preds(learn, **kwargs):
-    return list(learn.get_preds(**kwargs))
+    image, path = Image.fromarray(digit(learn).numpy()), learn.path / '7.png'
+    image.save(path)
+    return [learn.predict(o)[2] for o in (image, path, str(path), np.asarray(image), digit(learn))]
 
 
 def without_recorder(learn):
@@ -208,12 +198,6 @@ def quietly(learn):
         learn.fit(1, 0.01)
 
 
-def suggestions(learn):
-    from fastai.callback.schedule import minimum, slide, steep, valley
-
-    return list(learn.lr_find(num_it=20, show_plot=False, suggest_funcs=(minimum, steep, valley, slide)))
-
-
 METHODS = dict(
     fit=lambda o: o.fit(1, 0.01),
     fit_with_wd=lambda o: o.fit(1, 0.01, wd=0.1),
@@ -224,15 +208,15 @@ METHODS = dict(
     fit_sgdr=lambda o: o.fit_sgdr(2, 1, 0.05),
     fine_tune=lambda o: o.fine_tune(1, 0.05),
     freeze=lambda o: (o.freeze(), o.fit(1, 0.01), o.unfreeze(), o.fit(1, slice(0.001, 0.01))),
-    lr_find=suggestions,
-    validate=lambda o: list(o.validate()),
-    validate_train=lambda o: list(o.validate(ds_idx=0)),
-    get_preds=preds,
-    get_preds_train=partial(preds, ds_idx=0),
-    get_preds_loss=lambda o: list(o.get_preds(with_loss=True)[1:]),
-    get_preds_decoded=partial(preds, with_decoded=True),
-    get_preds_input=lambda o: o.get_preds(with_input=True)[0],
-    get_preds_of_images=lambda o: preds(o, dl=o.dls.test_dl([digit(o)] * 3)),
+    lr_find=lambda o: o.lr_find(num_it=30, show_plot=False, suggest_funcs=(minimum, steep, valley, slide)),
+    validate=lambda o: o.validate(),
+    validate_train=lambda o: o.validate(ds_idx=0),
+    get_preds=lambda o: o.get_preds(),
+    get_preds_train=lambda o: o.get_preds(ds_idx=0),
+    get_preds_loss=lambda o: o.get_preds(with_loss=True),
+    get_preds_decoded=lambda o: o.get_preds(with_decoded=True),
+    get_preds_input=lambda o: o.get_preds(with_input=True),
+    get_preds_of_images=lambda o: o.get_preds(dl=o.dls.test_dl([digit(o)] * 3))[0],
     predict=predictions,
     tta=lambda o: o.tta(n=1)[1],
     show_results=lambda o: o.show_results(max_n=2, shuffle=False),
@@ -251,7 +235,6 @@ METHODS = dict(
     to_non_native_fp16=lambda o: o.to_non_native_fp16().fit(1, 0.01),
     zero_learning_rate=lambda o: o.fit(1, 0.0),
     show_training_loop=lambda o: o.show_training_loop(),
-    loss_not_reduced=lambda o: o.get_preds(with_loss=True)[2].shape[0],
 )
 
 
@@ -259,18 +242,18 @@ METHODS = dict(
 @pytest.mark.parametrize('name', METHODS)
 def test_every_method_of_fastais_learner_does_what_it_does_on_one_from_fastai_alone(name, tmp_path):
     # on log-probabilities, cross-entropy is the negative log-likelihood; fastai's own says how to show an answer
-    assert_alike(*[outcome(o, METHODS[name]) for o in pair(tmp_path, CrossEntropyLossFlat())])
+    ours, theirs = [outcome(o, METHODS[name]) for o in pair(tmp_path, CrossEntropyLossFlat())]
+    assert isinstance(theirs, dict) or name == 'to_non_native_fp16', 'which fastai refuses on a CPU'
+    assert_alike(ours, theirs)
 
 
 @pytest.mark.parametrize(
-    'kwargs', [dict(opt_func=Adam), dict(splitter=default_split), dict(wd=0.1), dict(moms=(0.9,) * 3)]
+    'kwargs',
+    [dict(opt_func=Adam, wd_bn_bias=False), dict(splitter=default_split), dict(wd=0.1), dict(moms=(0.9,) * 3)],
 )
 def test_what_is_given_to_fastais_learner_is_given_to_this_one(kwargs, tmp_path):
     def call(learn):
         learn.fit_one_cycle(1, slice(0.001, 0.01))
         return len(learn.opt.param_lists)
 
-    if 'opt_func' in kwargs:
-        kwargs = kwargs | dict(wd_bn_bias=False)
-    ours, theirs = [outcome(o, call) for o in pair(tmp_path, **kwargs)]
-    assert_alike(ours, theirs)
+    assert_alike(*[outcome(o, call) for o in pair(tmp_path, **kwargs)])
