@@ -13,17 +13,9 @@ import fastai.callback
 import numpy as np
 import pytest
 import torch
-from fastai.callback.channelslast import ChannelsLast
-from fastai.callback.core import Callback, event
-from fastai.callback.schedule import SchedCos, minimum, slide, steep, valley
-from fastai.callback.training import ShortEpochCallback
-from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
-from fastai.learner import Learner, load_learner
-from fastai.losses import CrossEntropyLossFlat
-from fastai.metrics import accuracy
-from fastai.optimizer import SGD, Adam
-from fastai.torch_core import set_seed
-from fastai.vision.learner import default_split
+from fastai.vision.all import SGD, Adam, Callback, ChannelsLast, CrossEntropyLossFlat, L, Learner, accuracy
+from fastai.vision.all import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback, SchedCos, ShortEpochCallback
+from fastai.vision.all import default_split, load_learner, minimum, set_seed, slide, steep, valley
 from PIL import Image
 from torch import nn
 
@@ -34,21 +26,16 @@ from mnist_kit.models import Model3
 from mnist_kit.sources import load_digits
 from mnist_kit.spec import MODEL3
 
-DIGITS = load_digits()[0]
+X, Y = load_digits()[0]
 SERVICES = ('azureml', 'captum', 'comet', 'neptune', 'wandb')  # modules of fastai for packages and services beside it
-
-
-def images(n, first=0):
-    x, y = DIGITS
-    return DigitDataset(x[first : first + n], y[first : first + n], 'digits')
 
 
 def pair(tmp_path, loss_func=None, **kwargs):
     "The kit's learner, and one from fastai alone with the same weights, images and hyperparameters."
-    learners = []
+    learners, recipe = [], replace(MODEL3.recipe, bs=16)
     for make in (kits, partial(fastais, loss_func=loss_func or nn.NLLLoss())):
-        recipe = replace(MODEL3.recipe, bs=16)
-        dls = dls_of(images(32), images(16, first=32), recipe=recipe, seed=0, path=tmp_path)  # two batches, and one
+        train, valid = DigitDataset(X[:32], Y[:32], 'digits'), DigitDataset(X[32:48], Y[32:48], 'digits')
+        dls = dls_of(train, valid, recipe=recipe, seed=0, path=tmp_path)  # two batches, and one
         set_seed(0)
         learners.append(quiet(make(dls, **kwargs)))
     assert all((a == b).all() for a, b in zip(*(o.model.parameters() for o in learners)))
@@ -72,22 +59,17 @@ class Count(Callback):
     order = 1000
 
     def __init__(self):
-        super().__init__(**{o: partial(self.note, o) for o in vars(event) if not o.startswith('_')})
         self.n = Counter()
 
-    def note(self, name, *_):
-        self.n[name] += 1
+    def __call__(self, event_name):
+        self.n[event_name] += 1
 
 
 def numbers(o):
     "What of a result can be compared: numbers, in order."
-    if isinstance(o, dict):
-        return numbers(list(o.values()))
-    if isinstance(o, torch.Tensor | np.ndarray):
-        return torch.as_tensor(np.asarray(o)).double().flatten().tolist()
-    if isinstance(o, int | float):
-        return [float(o)]
-    return [v for part in o for v in numbers(part)] if isinstance(o, tuple | list) or type(o).__name__ == 'L' else []
+    if isinstance(o, torch.Tensor | np.ndarray | int | float):
+        return np.asarray(o, float).ravel().tolist()
+    return [v for part in o for v in numbers(part)] if isinstance(o, tuple | list | L) else []
 
 
 def outcome(learn, call):
