@@ -35,9 +35,6 @@ def on_gpu():
     default_device(False)
 
 
-# ---------------------------------------------------------------- a model of a reader's own
-
-
 def pytest_addoption(parser):
     parser.addoption(
         '--model', metavar='student.py:Net', help="check this model by the assignment's rules, and nothing else"
@@ -67,14 +64,6 @@ def pytest_collection_modifyitems(config, items):
         others = [o for o in items if not o.get_closest_marker('assignment')]
         config.hook.pytest_deselected(items=others)
         items[:] = [o for o in items if o.get_closest_marker('assignment')]
-
-
-@pytest.fixture(scope='session')
-def run_folder(request):
-    return request.config.getoption('--run')
-
-
-# ---------------------------------------------------------------- data and learners
 
 
 @pytest.fixture(scope='session')

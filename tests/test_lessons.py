@@ -85,8 +85,6 @@ def test_no_prose_cell_is_longer_than_a_reader_likes_and_the_assignment_has_its_
     assert text[text.lower().index('assignment') :].partition(']')[2].startswith('(https://github.com/')
 
 
-# ---------------------------------------------------------------- for teachers
-
 TEACHING = (ROOT / 'TEACHING.md').read_text(encoding='utf-8')
 
 

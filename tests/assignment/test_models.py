@@ -11,7 +11,7 @@ from torch import nn
 from conftest import quiet
 from mnist_kit.data import DigitDataset, dls_of
 from mnist_kit.learner import learner_for
-from mnist_kit.models import Model1, Model2, Model3, count_params, summary
+from mnist_kit.models import Model1, Model2, Model3, summary
 from mnist_kit.sources import load_digits
 from mnist_kit.spec import SPECS, Recipe
 
@@ -62,14 +62,6 @@ def test_each_stage_has_the_layers_in_the_order_and_the_output_shape_of_the_draw
     shapes = [tuple((x := m(x)).shape[1:]) for m in cls().eval()]
     assert list(zip(table.layers, shapes)) == drawn == [(o.layers, o.shape) for o in spec.stages]
     assert list(table.index[:-1]) == [o.name for o in spec.stages]
-
-
-def test_the_parameters_are_7108_6280_and_7416():
-    "`01_spec` counts them by hand."
-    assert [count_params(cls()) for cls in DRAWINGS] == [7108, 6280, 7416]
-
-
-# ---------------------------------------------------------------- what PyTorch's users do with a model
 
 
 @each_model

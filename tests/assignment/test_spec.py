@@ -16,6 +16,7 @@ CONFIGURATION = dict(
 
 def test_the_target_is_99_4_percent_with_less_than_8k_parameters_and_images_are_normalised_with_mnists_figures():
     assert (TARGET_ACC, PARAM_BUDGET, MEAN, STD) == (0.994, 8000, 0.1307, 0.3081)
+    assert [o.params for o in SPECS.values()] == [7108, 6280, 7416]  # `01_spec` counts by hand, `04_models` the layers
 
 
 @pytest.mark.parametrize('name', SPECS)

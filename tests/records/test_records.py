@@ -34,9 +34,6 @@ def test_model1_reaches_98_7_percent_and_model3_99_35_in_the_last_epoch_and_mode
     assert high >= 98.7 > mean > 98 and high - low > 1
 
 
-# ---------------------------------------------------------------- computed a second time
-
-
 def differences(claim):
     "A minus B, by seed."
     values = FRAME.pivot(index='seed', columns='variant', values=claim.metric)
