@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from conftest import quiet
-from mnist_kit.data import DigitDataset, dls_of
 from mnist_kit.learner import learner_for
 from mnist_kit.models import Model1, Model2, Model3, summary
-from mnist_kit.sources import load_digits
-from mnist_kit.spec import SPECS, Recipe
+from mnist_kit.spec import SPECS
 
 DRAWINGS = {
     Model1: """
@@ -84,14 +82,12 @@ USES = dict(
 
 
 @pytest.fixture(scope='module', params=[Model1, Model2, Model3], ids=lambda o: o.__name__)
-def before_and_after(request):
+def before_and_after(request, few_digits):
     "A model before and after a fit, and a batch."
-    (x, y), _ = load_digits()
-    dls = dls_of(DigitDataset(x[:16], y[:16]), DigitDataset(x[16:24], y[16:24]), recipe=Recipe(1, 0.01, bs=8), seed=0)
-    learn = quiet(learner_for(request.param, dls, seed=0))
+    learn = quiet(learner_for(request.param, source='digits', seed=0))
     before = copy.deepcopy(learn.model)
     learn.fit_recipe(1)
-    return before, learn.model, dls.valid.one_batch()[0].as_subclass(torch.Tensor)
+    return before, learn.model, learn.dls.valid.one_batch()[0][:8].as_subclass(torch.Tensor)
 
 
 @pytest.mark.filterwarnings('ignore:.*torch.jit.*', 'ignore:.*Converting a tensor.*', 'ignore:.*trainable.*')
