@@ -36,16 +36,12 @@ def on_gpu():
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        '--model', metavar='student.py:Net', help="check this model by the assignment's rules, and nothing else"
-    )
+    parser.addoption('--model', metavar='student.py:Net', help="check this model by the assignment's rules, only")
     parser.addoption('--run', metavar='FOLDER', help='with --model: the run of its training, to be checked, too')
 
 
 def pytest_configure(config):
-    config.addinivalue_line(
-        'markers', 'slow: takes more than some ten seconds: whole benchmarks, trainings that are killed'
-    )
+    config.addinivalue_line('markers', 'slow: takes more than some ten seconds')
     config.addinivalue_line('markers', "assignment: the assignment's rules, which --model turns on another model")
     try:
         split_name(config.getoption('--model') or 'model3')

@@ -34,9 +34,6 @@ def used_by(name):
     return {f'{here}.{o}' if here and dots == '.' else o for dots, o in found} & set(MODULES) - {name}
 
 
-# ---------------------------------------------------------------- what may import what
-
-
 def test_a_spine_module_imports_only_from_spine_modules_above_it_and_there_are_no_circles():
     for i, name in enumerate(SPINE):
         assert used_by(name) <= set(SPINE[:i]), name
@@ -48,9 +45,6 @@ def test_a_spine_module_imports_only_from_spine_modules_above_it_and_there_are_n
 def test_nothing_is_imported_inside_a_function():
     inside = r'^ +(?:import \w+|from \S+ import .*)'
     assert [o for o in MODULES if o != 'tools.cli' and re.search(inside, text_of(MODULES[o]), re.M)] == []
-
-
-# ---------------------------------------------------------------- how large it may get
 
 
 def test_the_spine_and_the_library_do_not_grow():
@@ -66,9 +60,6 @@ def public_names(names):
 def test_public_names_do_not_become_more_and_a_lessons_one_import_brings_those_of_the_spine():
     assert len(public_names(MODULES)) <= 160  # as asked
     assert set(public_names(SPINE)) <= set(public_names(['all']))
-
-
-# ---------------------------------------------------------------- notebooks, package and README in step
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=str)

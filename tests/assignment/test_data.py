@@ -186,9 +186,6 @@ def test_without_a_network_auto_takes_digits_and_says_so(no_data, monkeypatch, c
     refused(lambda: load_source('mnist'), said, 'MNIST_KIT_DATA', 'digits')
 
 
-# ---------------------------------------------------------------- digits
-
-
 def test_digits_are_scikit_learns_1797_images_in_mnists_form():
     (x, y), (xt, yt) = DIGITS
     both = torch.cat([x, xt]).numpy()

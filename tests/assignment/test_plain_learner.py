@@ -33,17 +33,13 @@ SERVICES = ('azureml', 'captum', 'comet', 'neptune', 'wandb')  # modules of fast
 def pair(tmp_path, loss_func=None, **kwargs):
     "The kit's learner, and one from fastai alone with the same weights, images and hyperparameters."
     learners, recipe = [], replace(MODEL3.recipe, bs=16)
-    for make in (kits, partial(fastais, loss_func=loss_func or nn.NLLLoss())):
+    for make in (partial(learner_for, 'model3', seed=0), partial(fastais, loss_func=loss_func or nn.NLLLoss())):
         train, valid = DigitDataset(X[:32], Y[:32], 'digits'), DigitDataset(X[32:48], Y[32:48], 'digits')
         dls = dls_of(train, valid, recipe=recipe, seed=0, path=tmp_path)  # two batches, and one
         set_seed(0)
         learners.append(quiet(make(dls, **kwargs)))
     assert all((a == b).all() for a, b in zip(*(o.model.parameters() for o in learners)))
     return learners
-
-
-def kits(dls, **kwargs):
-    return learner_for('model3', dls, seed=0, **kwargs)
 
 
 def fastais(dls, loss_func, **kwargs):

@@ -44,24 +44,19 @@ def whole(tmp_path_factory, few_digits):
     return folder
 
 
-class Stop(Callback):
-    "Ctrl-C at a batch of training, counted over all epochs."
+def stop(at):
+    "Ctrl-C at a batch of training, counted over all epochs; at 4, after the last of them."
 
-    def __init__(self, at):
-        self.at = at
-
-    def after_batch(self):
-        if self.training and self.epoch * 2 + self.iter == self.at:
+    def after_batch(cb):
+        if cb.training and cb.epoch * 2 + cb.iter == at:
             signal.raise_signal(signal.SIGINT)
 
-    def after_fit(self):
-        if self.at == 4:
-            signal.raise_signal(signal.SIGINT)
+    return Callback(after_batch=after_batch, after_fit=lambda cb: at == 4 and signal.raise_signal(signal.SIGINT))
 
 
 @pytest.mark.parametrize('at', [1, 2, 3, 4])  # in the first epoch, in both batches of the second, after the last
 def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_path):
-    folder = train(tmp_path / 'a', cbs=Stop(at))
+    folder = train(tmp_path / 'a', cbs=stop(at))
     run = read_run(folder)
     assert (run.status, run.message) == ('interrupted', f'after {at // 2} of 2 epochs')
     assert (folder / CHECKPOINT).exists() == (at >= 2)
@@ -77,7 +72,7 @@ def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_pat
 def test_a_run_interrupted_on_a_gpu_ends_in_the_same_weights(prepare, off, tmp_path):
     "With `to_fast` its first batches are eager again, and round in another order."
     how = dict(device='cuda', prepare=prepare)
-    whole, folder = train(tmp_path / 'a', **how), train(tmp_path / 'b', cbs=Stop(2), **how)
+    whole, folder = train(tmp_path / 'a', **how), train(tmp_path / 'b', cbs=stop(2), **how)
     assert read_run(folder).status == 'interrupted' and read_run(folder).device['type'] == 'cuda'
     resume_run(folder, bar=False, cbs=Callback(), **how)
     ended, there = (load_file(o / 'model.safetensors') for o in (folder, whole))
@@ -88,8 +83,8 @@ def test_a_run_interrupted_on_a_gpu_ends_in_the_same_weights(prepare, off, tmp_p
 def test_what_cannot_be_continued_is_refused_in_one_line(whole, tmp_path):
     refused(lambda: resume_run(whole), 'finished', 'expected one that was stopped')
     refused(lambda: resume_run(tmp_path), 'cannot be read')
-    folder = train(tmp_path / 'a', cbs=Stop(3))
-    refused(lambda: resume_run(folder), '0 callbacks: expected those of the run: Stop')
+    folder = train(tmp_path / 'a', cbs=stop(3))
+    refused(lambda: resume_run(folder), '0 callbacks: expected those of the run: Callback')
     content = (folder / CHECKPOINT).read_bytes()
     for damaged in (content[:-100], b'', content.replace(b'"epochs', b'"epochx')):
         (folder / CHECKPOINT).write_bytes(damaged)

@@ -124,9 +124,7 @@ def test_a_learning_rate_of_100_works_or_says_why_not(name):
 
 
 @pytest.mark.parametrize('name', SPECS)
-@pytest.mark.parametrize(
-    'n, bs', [(7, 1), (129, 128), (5, 128), (1, 1)], ids=['of one', 'the last of one', 'too few', 'one image']
-)
+@pytest.mark.parametrize('n, bs', [(7, 1), (129, 128), (5, 128), (1, 1)])  # of one; the last of one; too few; one image
 def test_odd_numbers_of_images_train(name, n, bs):
     x, y = sources.load_digits()[0]
     learn = trained_on(name, x[y != 3][:n], y[y != 3][:n], bs=bs)  # nor does a class that never occurs matter
