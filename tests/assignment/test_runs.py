@@ -17,6 +17,7 @@ import torch
 
 from conftest import ROOT, quiet, refused, run_python
 from fastai.callback.core import Callback
+from fastcore.script import anno_parser
 from mnist_kit import core, sources
 from mnist_kit.core import TrainingError
 from mnist_kit.data import DigitDataset, dls_of
@@ -24,7 +25,7 @@ from mnist_kit.learner import learner_for
 from mnist_kit.models import Model1
 from mnist_kit.runs import RUN_FILES, learner_from, read_run, train_run
 from mnist_kit.spec import MODEL1, SPECS, recipe_with
-from mnist_kit.tools.cli import mnist_kit_train
+from mnist_kit.tools import cli
 
 pytestmark = pytest.mark.usefixtures('few_digits')
 short = replace(MODEL1.recipe, epochs=2)
@@ -141,7 +142,7 @@ def test_what_cannot_be_used_is_refused_in_one_line_and_nothing_is_written(tmp_p
     outs |= dict.fromkeys(['file/run', 'link', 'a\0b'], 'cannot be written')
     for args, said in ((dict(lr=0), 'lr=0'), *((dict(out=k), v) for k, v in outs.items())):
         with pytest.raises(SystemExit, match=f'^mnist_kit_train: (?=.*expected).*{said}.*$') as e:
-            mnist_kit_train(**dict(model='model1', source='digits', out='out') | args)
+            cli.mnist_kit_train(**dict(model='model1', source='digits', out='out') | args)
         assert isinstance(e.value.code, str), 'Python prints it and exits with 1'
     assert sorted(o.name for o in tmp_path.rglob('*')) == ['file', 'link', 'model.safetensors', 'taken']
 
@@ -155,17 +156,12 @@ OPTIONS = dict(
 
 
 def test_help_documents_every_option_without_importing_torch():
-    code = """
-import sys
-from fastcore.script import anno_parser
-from mnist_kit.tools import cli
-for name in sys.argv[1:]: print(anno_parser(getattr(cli, f'mnist_kit_{name}').__wrapped__).format_help(), end='\\0')
-sys.exit('torch' in sys.modules)"""
-    p = run_python('-c', code, *OPTIONS)
-    assert p.returncode == 0
-    for (name, options), said in zip(OPTIONS.items(), p.stdout.split('\0')):
+    for name, options in OPTIONS.items():
+        said = anno_parser(getattr(cli, f'mnist_kit_{name}').__wrapped__).format_help()
         for option in options.split():
             assert re.search(rf'--{option}( \S+)?\s+\w', said), f'{name} --{option} has no text'
+    code = 'import sys; from mnist_kit.tools import cli; sys.exit("torch" in sys.modules)'
+    assert run_python('-c', code).returncode == 0
 
 
 @pytest.mark.parametrize('before, stops', [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=['', 'nohup'])
