@@ -15,7 +15,6 @@ import torch
 from mnist_kit import sources
 from mnist_kit.tools.grade import split_name
 from mnist_kit.sources import find_mnist, load_digits, load_mnist
-from mnist_kit.learner import learner_for
 from mnist_kit.core import InputError
 from mnist_kit.spec import SPECS
 from fastai.data.external import fastai_path
@@ -36,20 +35,13 @@ def on_gpu():
     default_device(False)
 
 
-# ---------------------------------------------------------------- a model of a reader's own
-
-
 def pytest_addoption(parser):
-    parser.addoption(
-        '--model', metavar='student.py:Net', help="check this model by the assignment's rules, and nothing else"
-    )
+    parser.addoption('--model', metavar='student.py:Net', help="check this model by the assignment's rules, only")
     parser.addoption('--run', metavar='FOLDER', help='with --model: the run of its training, to be checked, too')
 
 
 def pytest_configure(config):
-    config.addinivalue_line(
-        'markers', 'slow: takes more than some ten seconds: whole benchmarks, trainings that are killed'
-    )
+    config.addinivalue_line('markers', 'slow: takes more than some ten seconds')
     config.addinivalue_line('markers', "assignment: the assignment's rules, which --model turns on another model")
     try:
         split_name(config.getoption('--model') or 'model3')
@@ -71,14 +63,6 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope='session')
-def run_folder(request):
-    return request.config.getoption('--run')
-
-
-# ---------------------------------------------------------------- data and learners
-
-
-@pytest.fixture(scope='session')
 def mnist_folder():
     "The folder of a copy of MNIST that is already here; skips the test if there is none."
     folder = os.environ.get('MNIST_KIT_DATA') or fastai_path('data')
@@ -86,7 +70,7 @@ def mnist_folder():
         find_mnist(folder)
     except InputError as e:
         pytest.skip(f'needs MNIST: {e}')
-    return Path(folder)
+    return folder
 
 
 @pytest.fixture(scope='session')
@@ -98,11 +82,9 @@ def mnist(mnist_folder):
 @pytest.fixture
 def no_data(monkeypatch, tmp_path):
     "A machine without MNIST and without a network: an empty home, and mirrors that refuse to answer."
-    from torchvision.datasets import MNIST
-
     monkeypatch.delenv('MNIST_KIT_DATA', raising=False)
     monkeypatch.setattr(sources, 'fastai_path', lambda folder: tmp_path / 'fastai' / folder)
-    monkeypatch.setattr(MNIST, 'mirrors', ['http://127.0.0.1:9/'])
+    monkeypatch.setattr(sources.MNIST, 'mirrors', ['http://127.0.0.1:9/'])
     return tmp_path
 
 
@@ -120,14 +102,6 @@ def few_digits():
     with pytest.MonkeyPatch.context() as m:
         m.setattr(sources, 'load_digits', lambda: few)
         yield
-
-
-@pytest.fixture(scope='session')
-def trained():
-    "Model 1 after two epochs on scikit-learn's digits."
-    learn = quiet(learner_for('model1', source='digits', seed=0))
-    learn.fit_recipe(epochs=2)
-    return learn
 
 
 def cells(path, kind):

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import socket
+import struct
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,8 @@ import pytest
 import torch
 import torchvision.transforms.functional as TF
 from fastai.torch_core import TensorImageBW, default_device
-from scipy import stats
+from scipy import ndimage, stats
+from sklearn import datasets
 from torchvision.datasets import MNIST
 from torchvision.transforms import InterpolationMode
 
@@ -24,33 +26,30 @@ from mnist_kit.data import RandomAffine, affine_mats, affine_sample, dls_for, dl
 from mnist_kit.sources import download_mnist, load_digits, load_mnist, load_source
 from mnist_kit.spec import MEAN, MODEL1, MODEL3, STD
 
-FILES = list(sources.MNIST_SHA256)
+FILES, DIGITS = list(sources.MNIST_SHA256), load_digits()
 
 
 # ---------------------------------------------------------------- MNIST
 
 
-def test_raw_and_gzipped_files_give_what_torchvision_reads(mnist, mnist_folder, tmp_path, monkeypatch):
+def test_mnist_is_what_torchvision_reads(mnist, mnist_folder, tmp_path):
     (raw := tmp_path / 'MNIST' / 'raw').mkdir(parents=True)
     for name, path in sources.find_mnist(mnist_folder).items():
         content = path.read_bytes()
         (raw / name).write_bytes(gzip.decompress(content) if content[:2] == b'\x1f\x8b' else content)
-    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))  # torchvision's root will do, too
-    assert [tuple(o.shape) for part in mnist for o in part] == [(60000, 28, 28), (60000,), (10000, 28, 28), (10000,)]
-    for train, ours, again in zip((True, False), mnist, load_mnist()):
+    for (images, labels), train in zip(mnist, (True, False)):
         theirs = MNIST(tmp_path, train=train)
-        for a, b, c in zip(ours, (theirs.data, theirs.targets), again):
-            assert torch.equal(a.long(), b.long()) and torch.equal(a, c)
+        assert torch.equal(images, theirs.data) and torch.equal(labels.long(), theirs.targets)
 
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     "Four small files of MNIST's form, whose content is what MNIST's is taken to be here; MNIST_KIT_DATA is `tmp_path`."
-    contents = {}
-    for name, o in zip(FILES, (o[:20].numpy().tobytes() for part in load_digits() for o in part)):
-        sizes = (3, 20, 28, 28) if 'images' in name else (1, 20)
-        contents[name] = b'\0\0\x08' + bytes(sizes[:1]) + b''.join(n.to_bytes(4, 'big') for n in sizes[1:]) + o
-        monkeypatch.setitem(sources.MNIST_SHA256, name, hashlib.sha256(contents[name]).hexdigest())
+    headers = struct.pack('>HBB3I', 0, 8, 3, 20, 28, 28), struct.pack('>HBBI', 0, 8, 1, 20)
+    parts = [o[:20].numpy().tobytes() for part in DIGITS for o in part]
+    contents = {name: header + o for name, header, o in zip(FILES, 2 * headers, parts)}
+    for name, content in contents.items():
+        monkeypatch.setitem(sources.MNIST_SHA256, name, hashlib.sha256(content).hexdigest())
     monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path))
     return contents
 
@@ -62,7 +61,7 @@ def write(folder, contents):
 
 
 def is_tiny(found):
-    return all(torch.equal(a, b[:20]) for ours, theirs in zip(found, load_digits()) for a, b in zip(ours, theirs))
+    return all(torch.equal(a, b[:20]) for ours, theirs in zip(found, DIGITS) for a, b in zip(ours, theirs))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +69,10 @@ def is_tiny(found):
     [lambda b: b[:-5], lambda b: b[:9] + b'\0\1\2' + b[12:], lambda b: b'', lambda b: gzip.compress(b'7')],
     ids=['truncated', 'corrupt', 'empty', 'of another data set'],
 )
-@pytest.mark.parametrize('source', ['mnist', 'auto'])
-def test_a_file_that_is_truncated_corrupt_or_other_is_never_called_mnist(tiny, tmp_path, source, change):
+def test_a_file_that_is_truncated_corrupt_or_other_is_never_called_mnist(tiny, tmp_path, change):
     write(tmp_path, tiny | {FILES[3]: change(tiny[FILES[3]])})
-    refused(lambda: load_source(source), 't10k-labels', 'MNIST_KIT_DATA')
+    for source in ('mnist', 'auto'):
+        refused(lambda: load_source(source), 't10k-labels', 'MNIST_KIT_DATA')
 
 
 def test_swapped_images_and_labels_are_named(tiny, tmp_path):
@@ -81,11 +80,11 @@ def test_swapped_images_and_labels_are_named(tiny, tmp_path):
     refused(lambda: load_source('mnist'), 'holds t10k-labels-idx1-ubyte', 'expected t10k-images-idx3-ubyte')
 
 
-@pytest.mark.parametrize('source', ['mnist', 'auto'])
-@pytest.mark.parametrize('folder, what', [('nowhere', 'an existing folder'), ('.', 'the four files'), ('', 'a folder')])
-def test_a_data_folder_that_is_missing_or_empty_is_refused(tmp_path, monkeypatch, source, folder, what):
-    monkeypatch.setenv('MNIST_KIT_DATA', str(tmp_path / folder) if folder else '')
-    refused(lambda: load_source(source), 'MNIST_KIT_DATA', what)
+def test_a_data_folder_that_is_missing_or_empty_is_refused(tmp_path, monkeypatch):
+    for folder, what in ((tmp_path / 'no', 'an existing folder'), (tmp_path, 'the four files'), ('', 'a folder')):
+        monkeypatch.setenv('MNIST_KIT_DATA', str(folder))
+        for source in ('mnist', 'auto'):
+            refused(lambda: load_source(source), 'MNIST_KIT_DATA', what)
 
 
 @pytest.mark.parametrize(
@@ -118,35 +117,26 @@ def test_no_more_of_a_file_is_read_than_mnist_has(tiny, tmp_path):
 # ---------------------------------------------------------------- downloading
 
 
-FAULTS = dict(
-    not_there=lambda honest: None,
-    a_page=lambda honest: b'<html>Please log in</html>',
-    cut_short=lambda honest: honest[:-9],
-    damaged=lambda honest: honest[:-9] + bytes(9),
+MIRRORS = dict(
+    honest=lambda labels: labels,
+    a_page=lambda labels: b'<html>Please log in</html>',
+    cut_short=lambda labels: labels[:-9],
+    damaged=lambda labels: labels[:-9] + bytes(9),
 )
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture
 def mirrors(tiny, monkeypatch, tmp_path_factory):
-    "`mirrors(*faults)`: torchvision's are now on this machine, and their labels have a fault, or none."
+    "`mirrors(*names)`: torchvision's are now on this machine, and their labels are as `MIRRORS` says."
     packed, root = {f'{k}.gz': gzip.compress(v) for k, v in tiny.items()}, tmp_path_factory.mktemp('mirrors')
     labels = f'{FILES[1]}.gz'
+    for name, given in MIRRORS.items():
+        write(root / name, packed | {labels: given(packed[labels])})
     monkeypatch.setattr(MNIST, 'resources', [(k, hashlib.md5(v).hexdigest()) for k, v in packed.items()])
-    with ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=root)) as server:
-
-        def use(*faults):
-            for fault in faults:
-                given = packed | ({labels: FAULTS[fault](packed[labels])} if fault else {})
-                write(root / str(fault), {k: v for k, v in given.items() if v})
-            monkeypatch.setattr(MNIST, 'mirrors', [f'http://127.0.0.1:{server.server_port}/{o}/' for o in faults])
-
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=root)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield use
+        at = f'http://127.0.0.1:{server.server_port}'
+        yield lambda *names: monkeypatch.setattr(MNIST, 'mirrors', [f'{at}/{o}/' for o in names])
         server.shutdown()
 
 
@@ -155,31 +145,28 @@ def files_in(folder):
 
 
 def test_mnist_is_downloaded_from_torchvisions_mirrors_into_fastais_data_folder(mirrors, no_data, monkeypatch):
-    mirrors(None)
+    mirrors('honest')
     source, *found = load_source('auto')
     assert source == 'mnist' and is_tiny(found) and files_in(no_data / 'fastai') == sorted(FILES)
     monkeypatch.setattr(MNIST, 'mirrors', [])
     assert load_source('mnist')[0] == 'mnist'  # the second time it is there
 
 
-@pytest.mark.parametrize('fault', FAULTS)
+@pytest.mark.parametrize('fault', ['not_there', 'a_page', 'cut_short', 'damaged'])
 def test_a_mirror_that_misbehaves_is_left_for_the_next_one(fault, mirrors, tmp_path):
     mirrors(fault)
     refused(lambda: download_mnist(tmp_path), 'cannot be downloaded', 'expected a network connection')
     assert files_in(tmp_path) == [], 'nothing is left behind'
-    mirrors(fault, None)
-    both = [get_context('fork').Process(target=download_mnist, args=(tmp_path,)) for _ in range(2)]
-    for o in both:
-        o.start()
-    for o in both:
-        o.join()
+    mirrors(fault, 'honest')
+    with get_context('fork').Pool(2) as two:  # at once
+        two.map(download_mnist, 2 * [tmp_path], chunksize=1)
     assert is_tiny(load_mnist()) and files_in(tmp_path) == sorted(FILES)
 
 
 def test_a_mirror_that_sends_nothing_and_a_folder_that_cannot_be_written_are_said_in_one_line(
     mirrors, tmp_path, monkeypatch
 ):
-    mirrors(None)
+    mirrors('honest')
     (tmp_path / 'file').touch()
     refused(lambda: download_mnist(tmp_path / 'file'), 'cannot be downloaded', 'file')
     with socket.create_server(('127.0.0.1', 0)) as server:
@@ -192,95 +179,64 @@ def test_a_mirror_that_sends_nothing_and_a_folder_that_cannot_be_written_are_sai
     assert files_in(tmp_path) == sorted([*FILES, 'file'])
 
 
-def test_without_a_network_auto_takes_digits_and_says_so(no_data, capsys):
+@pytest.mark.parametrize('home, said', [(True, 'cannot be downloaded'), (False, "fastai's data folder cannot be used")])
+def test_without_a_network_auto_takes_digits_and_says_so(no_data, monkeypatch, capsys, home, said):
+    "Nor is a home that fastai cannot use a reason to stop."
+    if not home:
+        monkeypatch.setattr(sources, 'fastai_path', lambda folder: 1 / 0)
     assert load_source('auto')[0] == 'digits'
-    assert 'no figure that follows is an MNIST figure' in capsys.readouterr().out
-    refused(lambda: load_source('mnist'), 'cannot be downloaded', 'MNIST_KIT_DATA', 'digits')
-
-
-def test_a_home_that_fastai_cannot_use_is_no_reason_to_stop(no_data, monkeypatch, capsys):
-    def broken(folder):
-        raise PermissionError(13, 'Permission denied')
-
-    monkeypatch.setattr(sources, 'fastai_path', broken)
-    assert load_source('auto')[0] == 'digits'
-    assert 'Permission denied' in capsys.readouterr().out
-    refused(lambda: load_source('mnist'), 'a home to write to', 'MNIST_KIT_DATA')
-
-
-# ---------------------------------------------------------------- digits
+    out = capsys.readouterr().out
+    assert said in out and 'no figure that follows is an MNIST figure' in out
+    refused(lambda: load_source('mnist'), said, 'MNIST_KIT_DATA', 'digits')
 
 
 def test_digits_are_scikit_learns_1797_images_in_mnists_form():
-    (x, y), (xt, yt) = load_digits()
-    both, labels = torch.cat([x, xt]), torch.cat([y, yt])
-    assert len(both) == 1797 and both.shape[1:] == (28, 28) and both.dtype == torch.uint8
-    assert both.amin() == 0 and both.amax() == 255
-    from sklearn.datasets import load_digits as theirs
-
-    assert np.array_equal(np.bincount(labels), np.bincount(theirs().target))
-    mass = both.double().sum((1, 2))
-    for dim in (1, 2):
-        centre = (both.double().sum(3 - dim) * torch.arange(28)).sum(1) / mass
-        assert (centre - 13.5).abs().max() <= 0.5 + 1e-6  # the nearest whole pixel
+    (x, y), (xt, yt) = DIGITS
+    both = torch.cat([x, xt]).numpy()
+    assert both.shape == (1797, 28, 28) and (both.min(), both.max()) == (0, 255)
+    assert np.array_equal(np.bincount(torch.cat([y, yt])), np.bincount(datasets.load_digits().target))
+    centres = np.array([ndimage.center_of_mass(o) for o in both])
+    assert np.abs(centres - 13.5).max() <= 0.5 + 1e-6  # the nearest whole pixel
 
 
 # ---------------------------------------------------------------- batches
 
 
 @pytest.fixture
-def dls():
+def dls(few_digits):
     return dls_for(MODEL3.recipe, source='digits', seed=0)
 
 
 def test_images_stay_on_the_device_as_bytes_and_the_last_small_batch_is_kept(dls):
-    for dl in dls.loaders:
-        assert dl.dataset.images.dtype == torch.uint8 and dl.dataset.images.device == dls.device
-    batches = list(dls.train)
-    assert [len(y) for _, y in batches] == [128] * 11 + [1500 - 11 * 128] and len(dls.train) == 12
-    x, y = batches[0]
-    assert x.shape == (128, 1, 28, 28) and x.dtype == torch.float32 and y.dtype == torch.int64
-
-
-def test_the_device_is_fastais_default_unless_told_otherwise(dls):
+    assert [len(y) for _, y in dls.train] == [128, 250 - 128] and len(dls.train) == 2
     assert dls.device == default_device()
     dls.to('meta')  # a device without memory, that every machine has
-    assert dls.train_ds.images.device.type == dls.valid_ds.labels.device.type == 'meta'
+    for dl in dls.loaders:
+        assert dl.dataset.images.dtype == torch.uint8
+        assert dl.dataset.images.device.type == dl.dataset.labels.device.type == 'meta'
 
 
-def test_validation_batches_are_never_augmented(dls):
+def test_validation_batches_are_normalised_and_not_augmented(dls):
     ((x, y),) = list(dls.valid)
     ds = dls.valid_ds
     assert torch.allclose(x, (ds.images / 255 - MEAN) / STD, atol=1e-5) and torch.equal(y, ds.labels)
 
 
-def test_one_dataset_may_be_trained_on_and_validated_on(dls):
-    both = dls_of(dls.train_ds, dls.train_ds, recipe=MODEL3.recipe)
-    assert not torch.equal(*(both.train.new(shuffle=False).one_batch()[0] for _ in range(2)))
-    assert torch.equal(*(both.valid.one_batch()[0] for _ in range(2)))
-
-
-def test_holdout_sets_training_images_aside_and_keeps_the_test_images_apart():
-    whole, a, b = (dls_for(MODEL3.recipe, source='digits', holdout=n, seed=s) for n, s in ((0, 0), (300, 1), (300, 2)))
-    assert [len(o.dataset) for o in a.loaders] == [1200, 300, 297]
+def test_holdout_sets_the_same_training_images_aside_for_every_seed_and_keeps_the_test_images_apart(few_digits):
+    whole, a, b = (dls_for(MODEL3.recipe, source='digits', holdout=n, seed=s) for n, s in ((0, 0), (100, 1), (100, 2)))
     assert torch.equal(a[2].dataset.images, whole.valid_ds.images)
-    assert torch.equal(a.valid_ds.images, b.valid_ds.images), 'for every seed, so that runs can be compared'
+    assert len(a.valid_ds) == 100 and torch.equal(a.valid_ds.images, b.valid_ds.images)
     parts = torch.cat([a.train_ds.images, a.valid_ds.images]).flatten(1).tolist()
     assert sorted(parts) == sorted(whole.train_ds.images.flatten(1).tolist())
-    for n in (-1, 1500):
-        refused(lambda: dls_for(MODEL3.recipe, source='digits', holdout=n), f'holdout={n}', '1,500')
+    refused(lambda: dls_for(MODEL3.recipe, source='digits', holdout=250), 'holdout=250', '250')
 
 
 # ---------------------------------------------------------------- augmentation
 
 
-@pytest.fixture(scope='module')
-def images():
-    return load_digits()[0][0][:32, None].float() / 255
-
-
 @pytest.mark.parametrize('angle, dx, dy', [(-7, 0, 0), (45, 0, 0), (0, 2, 0), (0, -2.8, 1.3), (7, 2, -1)])
-def test_rotation_comes_first_and_translation_second_as_in_torchvisions_affine(images, angle, dx, dy):
+def test_rotation_comes_first_and_translation_second_as_in_torchvisions_affine(angle, dx, dy):
+    images = torch.rand(32, 1, 28, 28)
     ours = affine_sample(images, affine_mats(*(torch.full((32,), o) for o in (float(angle), dx / 28, dy / 28))))
     theirs = TF.affine(images, angle, [dx, dy], 1, [0], InterpolationMode.BILINEAR)
     assert torch.allclose(ours, theirs, atol=1e-4)
@@ -301,10 +257,11 @@ def test_rotation_stays_within_seven_degrees_and_translation_within_ten_percent_
     assert (neighbours.corrcoef() - torch.eye(6)).abs().max() < 0.03  # 20,000 draws: four standard errors
 
 
-def test_augmentation_differs_in_every_epoch(dls):
-    train = dls.train.new(shuffle=False)
-    first, second = train.one_batch(), train.one_batch()
-    assert torch.equal(first[1], second[1])
-    assert all(not torch.equal(a, b) for a, b in zip(first[0], second[0]))
-    plain = dls_for(MODEL1.recipe, source='digits').train.new(shuffle=False)
-    assert torch.equal(plain.one_batch()[0], plain.one_batch()[0]), 'Models 1 and 2 see the images as they are'
+def test_augmentation_differs_in_every_epoch_and_in_training_only(dls):
+    def same(dl):
+        dl = dl.new(shuffle=False)
+        return [torch.equal(a, b) for a, b in zip(dl.one_batch()[0], dl.one_batch()[0])]
+
+    both = dls_of(dls.train_ds, dls.train_ds, recipe=MODEL3.recipe)  # the same images, to train and to validate on
+    assert not any(same(both.train)) and all(same(both.valid))
+    assert all(same(dls_for(MODEL1.recipe, source='digits').train)), 'Models 1 and 2 see the images as they are'

@@ -13,17 +13,9 @@ import fastai.callback
 import numpy as np
 import pytest
 import torch
-from fastai.callback.channelslast import ChannelsLast
-from fastai.callback.core import Callback, event
-from fastai.callback.data import CollectDataCallback
-from fastai.callback.schedule import SchedCos
-from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
-from fastai.learner import Learner, load_learner
-from fastai.losses import CrossEntropyLossFlat
-from fastai.metrics import accuracy
-from fastai.optimizer import SGD, Adam
-from fastai.torch_core import set_seed
-from fastai.vision.learner import default_split
+from fastai.vision.all import SGD, Adam, Callback, ChannelsLast, CrossEntropyLossFlat, L, Learner, accuracy
+from fastai.vision.all import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback, SchedCos, ShortEpochCallback
+from fastai.vision.all import default_split, load_learner, minimum, set_seed, slide, steep, valley
 from PIL import Image
 from torch import nn
 
@@ -34,29 +26,20 @@ from mnist_kit.models import Model3
 from mnist_kit.sources import load_digits
 from mnist_kit.spec import MODEL3
 
-DIGITS = load_digits()[0]
+X, Y = load_digits()[0]
 SERVICES = ('azureml', 'captum', 'comet', 'neptune', 'wandb')  # modules of fastai for packages and services beside it
-
-
-def images(n, first=0):
-    x, y = DIGITS
-    return DigitDataset(x[first : first + n], y[first : first + n], 'digits')
 
 
 def pair(tmp_path, loss_func=None, **kwargs):
     "The kit's learner, and one from fastai alone with the same weights, images and hyperparameters."
-    learners = []
-    for make in (kits, partial(fastais, loss_func=loss_func or nn.NLLLoss())):
-        recipe = replace(MODEL3.recipe, bs=16)
-        dls = dls_of(images(32), images(16, first=32), recipe=recipe, seed=0, path=tmp_path)  # two batches, and one
+    learners, recipe = [], replace(MODEL3.recipe, bs=16)
+    for make in (partial(learner_for, 'model3', seed=0), partial(fastais, loss_func=loss_func or nn.NLLLoss())):
+        train, valid = DigitDataset(X[:32], Y[:32], 'digits'), DigitDataset(X[32:48], Y[32:48], 'digits')
+        dls = dls_of(train, valid, recipe=recipe, seed=0, path=tmp_path)  # two batches, and one
         set_seed(0)
         learners.append(quiet(make(dls, **kwargs)))
     assert all((a == b).all() for a, b in zip(*(o.model.parameters() for o in learners)))
     return learners
-
-
-def kits(dls, **kwargs):
-    return learner_for('model3', dls, seed=0, **kwargs)
 
 
 def fastais(dls, loss_func, **kwargs):
@@ -72,22 +55,17 @@ class Count(Callback):
     order = 1000
 
     def __init__(self):
-        super().__init__(**{o: partial(self.note, o) for o in vars(event) if not o.startswith('_')})
         self.n = Counter()
 
-    def note(self, name, *_):
-        self.n[name] += 1
+    def __call__(self, event_name):
+        self.n[event_name] += 1
 
 
 def numbers(o):
     "What of a result can be compared: numbers, in order."
-    if isinstance(o, dict):
-        return numbers(list(o.values()))
-    if isinstance(o, torch.Tensor | np.ndarray):
-        return torch.as_tensor(np.asarray(o)).double().flatten().tolist()
-    if isinstance(o, int | float):
-        return [float(o)]
-    return [v for part in o for v in numbers(part)] if isinstance(o, tuple | list) or type(o).__name__ == 'L' else []
+    if isinstance(o, torch.Tensor | np.ndarray | int | float):
+        return np.asarray(o, float).ravel().tolist()
+    return [v for part in o for v in numbers(part)] if isinstance(o, tuple | list | L) else []
 
 
 def outcome(learn, call):
@@ -98,9 +76,8 @@ def outcome(learn, call):
         result = call(learn)
     except Exception as e:
         return type(e)
-    table = getattr(learn.recorder, 'values', []) if hasattr(learn, 'recorder') else []
-    names = list(getattr(learn.recorder, 'metric_names', [])) if hasattr(learn, 'recorder') else []
-    return dict(columns=names, events=count.n, numbers=numbers([list(table), result]))
+    table = {o: getattr(learn.recorder, o, []) for o in ('metric_names', 'values')}
+    return dict(columns=list(table['metric_names']), events=count.n, numbers=numbers([table['values'], result]))
 
 
 def assert_alike(ours, theirs):
@@ -160,16 +137,14 @@ def test_every_callback_of_fastai_does_what_it_does_on_a_learner_from_fastai_alo
 
 def adds_one(cb):
     if cb.epoch == 0:
-        cb.learn.add_cb(CollectDataCallback())
+        cb.learn.add_cb(ShortEpochCallback(pct=0))
 
 
 def saved_and_loaded(learn):
     learn.fit(1, 0.01)
     learn.save('a')
-    before = [o.clone() for o in learn.model.parameters()]
     learn.fit(1, 0.01)
-    learn.load('a')
-    return [all(torch.equal(a, b) for a, b in zip(before, learn.model.parameters()))] + [learn.validate()]
+    return learn.load('a').validate()
 
 
 def exported(learn):
@@ -177,7 +152,7 @@ def exported(learn):
     learn.export('export.pkl')
     again = load_learner(learn.path / 'export.pkl')
     assert again.validate()[0] is None, 'an exported learner has no images, and fastai answers with nothing'
-    return again.predict(digit(learn))[2].tolist()
+    return again.predict(digit(learn))[2]
 
 
 def digit(learn):
@@ -185,16 +160,9 @@ def digit(learn):
 
 
 def predictions(learn):
-    array = digit(learn).numpy()
-    Image.fromarray(array).save(learn.path / '7.png')
-    kinds = (Image.fromarray(array), learn.path / '7.png', str(learn.path / '7.png'), array, digit(learn))
-    found = [learn.predict(o)[2] for o in kinds]
-    assert all(torch.equal(o, found[0]) for o in found)
-    return found[0]
-
-
-def preds(learn, **kwargs):
-    return list(learn.get_preds(**kwargs))
+    image, path = Image.fromarray(digit(learn).numpy()), learn.path / '7.png'
+    image.save(path)
+    return [learn.predict(o)[2] for o in (image, path, str(path), np.asarray(image), digit(learn))]
 
 
 def without_recorder(learn):
@@ -208,12 +176,6 @@ def quietly(learn):
         learn.fit(1, 0.01)
 
 
-def suggestions(learn):
-    from fastai.callback.schedule import minimum, slide, steep, valley
-
-    return list(learn.lr_find(num_it=20, show_plot=False, suggest_funcs=(minimum, steep, valley, slide)))
-
-
 METHODS = dict(
     fit=lambda o: o.fit(1, 0.01),
     fit_with_wd=lambda o: o.fit(1, 0.01, wd=0.1),
@@ -224,15 +186,15 @@ METHODS = dict(
     fit_sgdr=lambda o: o.fit_sgdr(2, 1, 0.05),
     fine_tune=lambda o: o.fine_tune(1, 0.05),
     freeze=lambda o: (o.freeze(), o.fit(1, 0.01), o.unfreeze(), o.fit(1, slice(0.001, 0.01))),
-    lr_find=suggestions,
-    validate=lambda o: list(o.validate()),
-    validate_train=lambda o: list(o.validate(ds_idx=0)),
-    get_preds=preds,
-    get_preds_train=partial(preds, ds_idx=0),
-    get_preds_loss=lambda o: list(o.get_preds(with_loss=True)[1:]),
-    get_preds_decoded=partial(preds, with_decoded=True),
-    get_preds_input=lambda o: o.get_preds(with_input=True)[0],
-    get_preds_of_images=lambda o: preds(o, dl=o.dls.test_dl([digit(o)] * 3)),
+    lr_find=lambda o: o.lr_find(num_it=30, show_plot=False, suggest_funcs=(minimum, steep, valley, slide)),
+    validate=lambda o: o.validate(),
+    validate_train=lambda o: o.validate(ds_idx=0),
+    get_preds=lambda o: o.get_preds(),
+    get_preds_train=lambda o: o.get_preds(ds_idx=0),
+    get_preds_loss=lambda o: o.get_preds(with_loss=True),
+    get_preds_decoded=lambda o: o.get_preds(with_decoded=True),
+    get_preds_input=lambda o: o.get_preds(with_input=True),
+    get_preds_of_images=lambda o: o.get_preds(dl=o.dls.test_dl([digit(o)] * 3))[0],
     predict=predictions,
     tta=lambda o: o.tta(n=1)[1],
     show_results=lambda o: o.show_results(max_n=2, shuffle=False),
@@ -251,7 +213,6 @@ METHODS = dict(
     to_non_native_fp16=lambda o: o.to_non_native_fp16().fit(1, 0.01),
     zero_learning_rate=lambda o: o.fit(1, 0.0),
     show_training_loop=lambda o: o.show_training_loop(),
-    loss_not_reduced=lambda o: o.get_preds(with_loss=True)[2].shape[0],
 )
 
 
@@ -259,18 +220,18 @@ METHODS = dict(
 @pytest.mark.parametrize('name', METHODS)
 def test_every_method_of_fastais_learner_does_what_it_does_on_one_from_fastai_alone(name, tmp_path):
     # on log-probabilities, cross-entropy is the negative log-likelihood; fastai's own says how to show an answer
-    assert_alike(*[outcome(o, METHODS[name]) for o in pair(tmp_path, CrossEntropyLossFlat())])
+    ours, theirs = [outcome(o, METHODS[name]) for o in pair(tmp_path, CrossEntropyLossFlat())]
+    assert isinstance(theirs, dict) or name == 'to_non_native_fp16', 'which fastai refuses on a CPU'
+    assert_alike(ours, theirs)
 
 
 @pytest.mark.parametrize(
-    'kwargs', [dict(opt_func=Adam), dict(splitter=default_split), dict(wd=0.1), dict(moms=(0.9,) * 3)]
+    'kwargs',
+    [dict(opt_func=Adam, wd_bn_bias=False), dict(splitter=default_split), dict(wd=0.1), dict(moms=(0.9,) * 3)],
 )
 def test_what_is_given_to_fastais_learner_is_given_to_this_one(kwargs, tmp_path):
     def call(learn):
         learn.fit_one_cycle(1, slice(0.001, 0.01))
         return len(learn.opt.param_lists)
 
-    if 'opt_func' in kwargs:
-        kwargs = kwargs | dict(wd_bn_bias=False)
-    ours, theirs = [outcome(o, call) for o in pair(tmp_path, **kwargs)]
-    assert_alike(ours, theirs)
+    assert_alike(*[outcome(o, call) for o in pair(tmp_path, **kwargs)])

@@ -3,52 +3,33 @@
 import pytest
 
 from conftest import run_python
-from mnist_kit.spec import MEAN, MODEL1, MODEL2, MODEL3, PARAM_BUDGET, SPECS, STD, TARGET_ACC
-from mnist_kit.spec import spec_for
+from mnist_kit.spec import MEAN, MODEL3, PARAM_BUDGET, SPECS, STD, TARGET_ACC
 
-
-def test_the_target_is_99_4_percent_with_less_than_8k_parameters():
-    assert TARGET_ACC == 0.994
-    assert PARAM_BUDGET == 8000
-    assert all(s.params < PARAM_BUDGET for s in SPECS.values())
-
-
-@pytest.mark.parametrize(
-    'name, params, train_acc, test_acc',
-    [('model1', '7,108', 99.63, 99.06), ('model2', '~6,000', 99.00, 98.99), ('model3', '~7,000', 99.06, 99.50)],
+OVERVIEW = dict(model1=('7,108', 99.63, 99.06), model2=('~6,000', 99.00, 98.99), model3=('~7,000', 99.06, 99.50))
+# epochs, peak of the one-cycle, weight decay, rotation, translation, dropout
+CONFIGURATION = dict(
+    model1=(20, None, 0, 0, 0, 0),  # no scheduler, no augmentation, no dropout
+    model2=(15, None, 0, 0, 0, 0.25),
+    model3=(20, 0.05, 1e-4, 7, 0.1, 0.05),
 )
-def test_overview_table_of_the_assignment(name, params, train_acc, test_acc):
-    reported = spec_for(name).reported
-    assert reported.params == params
-    assert reported.train_acc == pytest.approx(train_acc / 100)
-    assert reported.test_acc == pytest.approx(test_acc / 100)
 
 
-def test_what_is_reported_says_how_it_was_obtained():
-    assert all('one run' in s.reported.how and 'picked on the test images' in s.reported.how for s in SPECS.values())
+def test_the_target_is_99_4_percent_with_less_than_8k_parameters_and_images_are_normalised_with_mnists_figures():
+    assert (TARGET_ACC, PARAM_BUDGET, MEAN, STD) == (0.994, 8000, 0.1307, 0.3081)
+    assert [o.params for o in SPECS.values()] == [7108, 6280, 7416]  # `01_spec` counts by hand, `04_models` the layers
+
+
+@pytest.mark.parametrize('name', SPECS)
+def test_a_models_overview_and_training_configuration_are_the_assignments(name):
+    o, r = SPECS[name].reported, SPECS[name].recipe
+    assert (o.params, 100 * o.train_acc, 100 * o.test_acc) == pytest.approx(OVERVIEW[name])
+    assert 'one run' in o.how and 'picked on the test images' in o.how
+    assert (r.lr, r.mom, r.bs) == (0.01, 0.9, 128)
+    assert (r.epochs, r.lr_max, r.wd, r.max_rotate, r.max_translate, SPECS[name].dropout) == CONFIGURATION[name]
+
+
+def test_model3_was_cut_short():
     assert 'cut short' in MODEL3.reported.how and MODEL3.reported.epochs == 15 < MODEL3.recipe.epochs
-
-
-def test_all_models_use_sgd_with_momentum_09_lr_001_and_batches_of_128():
-    assert {(s.recipe.lr, s.recipe.mom, s.recipe.bs) for s in SPECS.values()} == {(0.01, 0.9, 128)}
-
-
-@pytest.mark.parametrize(
-    'spec, expected',
-    [
-        (MODEL1, (20, None, 0, 0, 0, 0)),  # no scheduler, no augmentation, no dropout
-        (MODEL2, (15, None, 0, 0, 0, 0.25)),
-        (MODEL3, (20, 0.05, 1e-4, 7, 0.1, 0.05)),
-    ],
-    ids=lambda o: getattr(o, 'name', ''),
-)
-def test_epochs_one_cycle_weight_decay_rotation_translation_and_dropout_are_the_assignments(spec, expected):
-    r = spec.recipe
-    assert (r.epochs, r.lr_max, r.wd, r.max_rotate, r.max_translate, spec.dropout) == expected
-
-
-def test_images_are_normalised_with_mnists_mean_and_standard_deviation():
-    assert (MEAN, STD) == (0.1307, 0.3081)
 
 
 def test_importing_the_specification_does_not_import_torch():

@@ -1,109 +1,64 @@
 "What is committed: whole runs by the recipe, the accuracies that are promised, and verdicts and a README that follow."
 
-import json
+from itertools import takewhile
 from math import copysign
-from statistics import mean
 
 import pytest
 from scipy import stats
 
 from conftest import ROOT
-from mnist_kit.evidence import CLAIMS, Study, VARIANTS, WORTH_HAVING, verdicts
-from mnist_kit.models import MODELS, RECORDS
+from mnist_kit.evidence import CLAIMS, VARIANTS, WORTH_HAVING, Study, verdicts
+from mnist_kit.models import MODELS, count_params
 from mnist_kit.spec import SPECS
 
 STUDY = Study()
+FRAME = STUDY.frame()
 
 
-@pytest.mark.parametrize('run', STUDY.runs, ids=lambda r: f'{r.name}-seed{r.seed}')
-def test_the_records_are_of_whole_runs_by_the_recipe_on_mnist(run):
-    variant = VARIANTS[run.name]
+@pytest.mark.parametrize('name', [o for o in VARIANTS if not VARIANTS[o].stop])
+def test_the_records_are_of_whole_runs_by_the_recipe_on_mnist(name):
+    variant = VARIANTS[name]
     cls = variant.network or MODELS[variant.model]
-    assert (run.source, run.n_train, run.n_valid, run.holdout, run.status) == ('mnist', 60000, 10000, 0, 'finished')
-    assert (run.model, run.options) == (cls.__name__ if variant.network else variant.model, variant.options)
-    assert run.params == sum(p.numel() for p in cls(**run.options).parameters())
-    assert run.recipe == variant.recipe
-    assert [r['epoch'] for r in run.rows] == list(range(1, variant.recipe.epochs + 1))
-    assert run.accuracy == run.rows[-1]['valid_accuracy'], 'the last epoch, not the best'
-    assert run.train['n'] == 60000
-    assert run.device['name'] and run.versions['torch']
+    for run in STUDY.of(name):
+        assert (run.source, run.n_train, run.n_valid, run.holdout, run.train['n']) == ('mnist', 60000, 10000, 0, 60000)
+        assert (run.model, run.options) == (cls.__name__ if variant.network else variant.model, variant.options)
+        assert (run.params, run.recipe) == (count_params(cls(**run.options)), variant.recipe)
+        assert run.accuracy == run.rows[-1]['valid_accuracy'], 'the last epoch, not the best'
+        assert run.device['name'] and run.versions['torch']
 
 
-def accuracies(name):
-    return [100 * r.accuracy for r in STUDY.of(name)]
-
-
-@pytest.mark.parametrize('name, percent', [('model1', 98.7), ('model3', 99.35)])
-def test_model1_reaches_98_7_percent_and_model3_99_35_in_the_last_epoch(name, percent):
-    assert mean(accuracies(name)) >= percent
-
-
-def test_model2_reaches_98_7_percent_in_its_last_epoch_with_some_seeds_only():
-    accs = accuracies('model2')
-    assert max(accs) >= 98.7 > mean(accs) > 98 and max(accs) - min(accs) > 1
-
-
-# ---------------------------------------------------------------- computed a second time, from the files alone
-
-
-FILES = [json.loads(p.read_text()) for p in RECORDS.glob('*-seed*/run.json')]
-FILES += [o for p in RECORDS.glob('*.runs.json') for o in json.loads(p.read_text())['runs']]
-
-
-def raw_runs(name):
-    "The records of a variant, by seed, as the files have them."
-    return {o['seed']: o for o in FILES if (o['variant'] or o['model']) == name and o['status'] == 'finished'}
-
-
-def values(name, metric):
-    "What a metric is for each run, by seed."
-
-    def one(run, stop):
-        accs = [round(r['valid_accuracy'] * 10_000) / 10_000 for r in run['rows'][:stop]]
-        train = {'train_gap': run['rows'][-1]['train_accuracy'], 'clean_gap': run['train']['accuracy']}
-        there = [i for i, acc in enumerate(accs, 1) if acc >= 0.99] + [len(accs) + 1]
-        figures = {'accuracy': accs[-1], 'best_accuracy': max(accs), 'epochs_to_99': there[0]}
-        return figures[metric] if metric in figures else train[metric] - accs[-1]
-
-    stop = VARIANTS[name].stop
-    return {k: one(run, stop) for k, run in raw_runs(VARIANTS[name].model if stop else name).items()}
+def test_model1_reaches_98_7_percent_and_model3_99_35_in_the_last_epoch_and_model2_with_some_seeds_only():
+    o = (100 * FRAME.groupby('variant').accuracy.agg(['mean', 'min', 'max'])).loc[list(SPECS)]
+    assert o['mean'].model1 >= 98.7 and o['mean'].model3 >= 99.35
+    low, mean, high = o.loc['model2', ['min', 'mean', 'max']]
+    assert high >= 98.7 > mean > 98 and high - low > 1
 
 
 def differences(claim):
-    a, b = (values(o, claim.metric) if isinstance(o, str) else o for o in (claim.a, claim.b))
-    if not isinstance(a, dict):
-        return [a - o for o in b.values()]
-    return [a[k] - b[k] for k in a if k in b] if isinstance(b, dict) else [o - b for o in a.values()]
+    "A minus B, by seed."
+    values = FRAME.pivot(index='seed', columns='variant', values=claim.metric)
+    a, b = (values[o] if isinstance(o, str) else o for o in (claim.a, claim.b))
+    return (a - b).dropna()
 
 
-def judged(claim, d):
-    "Verdict and p-value by SciPy's interval and t-test."
-    low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+def p_value(claim, d, verdict):
+    "Of the limit that the verdict rests on, by SciPy's t-test."
     m = 1 if claim.metric == 'epochs_to_99' else WORTH_HAVING
-    within, limit = -m < low and high < m, {'better': 0, 'no worse': -m}.get(claim.form, copysign(m, mean(d)))
-    yes, no = (within, low > m or high < -m) if claim.form == 'equal' else (low > limit, high < limit)
-    verdict = (
-        'supported' if yes else 'contradicted' if no else 'no difference worth having' if within else 'not resolved'
-    )
-    limit = copysign(m, mean(d)) if verdict == 'no difference worth having' else limit
-    return verdict, stats.ttest_1samp(d, limit).pvalue
+    limits = {'better': 0, 'no worse': -m} if verdict != 'no difference worth having' else {}
+    return stats.ttest_1samp(d, limits.get(claim.form, copysign(m, d.mean()))).pvalue
 
 
-def test_every_verdict_and_holms_correction_are_what_scipy_makes_of_the_files():
+def test_every_difference_and_holms_correction_are_what_scipy_makes_of_the_runs():
     "Holm: of m claims by their p-values, the k-th holds if it and those before are at most 0.05/(m - k + 1)."
-    found = {o.says: (o, d) for o in CLAIMS if len(d := differences(o)) >= 2}
-    theirs = {k: judged(*o) for k, o in found.items()}
-    order, sure = sorted(theirs, key=lambda k: theirs[k][1]), set()
-    for i, k in enumerate(order):
-        if theirs[k][1] > 0.05 / (len(order) - i):
-            break
-        sure.add(k)
     ours = verdicts(STUDY).set_index('tested as')
-    assert ours.verdict.to_dict() == {k: o[0] for k, o in theirs.items()}
-    assert ours['after Holm'].to_dict() == {k: o[0] if k in sure else 'not resolved' for k, o in theirs.items()}
-    scale = ours.unit.map({'points': 100, 'epochs': 1})
+    found = {o.says: (o, d) for o in CLAIMS if len(d := differences(o)) >= 2}
+    assert {*ours.index} == {*found}
     for k, (claim, d) in found.items():
-        assert ours.difference[k] == pytest.approx(scale[k] * mean(d)) and ours.n[k] == len(d)
+        scale = {'points': 100, 'epochs': 1}[ours.unit[k]]
+        assert ours.difference[k] == pytest.approx(scale * d.mean()) and ours.n[k] == len(d)
+    ps = sorted((p_value(*o, ours.verdict[k]), k) for k, o in found.items())
+    sure = {k for _, k in takewhile(lambda o: o[0] <= 0.05 / (len(ps) - ps.index(o)), ps)}
+    assert (ours['after Holm'] == ours.verdict.where(ours.index.isin(sure), 'not resolved')).all()
     one = verdicts(STUDY, 'target').set_index('tested as')
     assert one['after Holm'].equals(ours.loc[one.index, 'after Holm']), 'over all claims, whatever is asked for'
 
@@ -112,11 +67,9 @@ def test_every_verdict_and_holms_correction_are_what_scipy_makes_of_the_files():
 def test_the_readmes_table_is_computed_from_the_records(name):
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
     row = next(o for o in text.splitlines() if o.startswith(f'| {name[-1]}: '))
-    params, reported, last, last5, best, n = (o.strip(' *%') for o in row.split('|')[2:-1])
-    curves = [[100 * r['valid_accuracy'] for r in o['rows']] for o in raw_runs(name).values()]
-    assert (params, reported) == (f'{SPECS[name].params:,}', f'{100 * SPECS[name].reported.test_acc:.2f}')
-    assert int(n) == len(curves) >= 2
-    for cell, figure in ((last, lambda o: o[-1]), (last5, lambda o: mean(o[-5:])), (best, max)):
-        figures = [figure(o) for o in curves]
-        half = stats.t.ppf(0.975, len(figures) - 1) * stats.sem(figures)
-        assert [float(o) for o in cell.split(' ± ')] == pytest.approx([mean(figures), half], abs=0.006)
+    params, reported, *cells, n = (o.strip(' *%') for o in row.split('|')[2:-1])
+    runs, spec = FRAME[FRAME.variant == name], SPECS[name]
+    assert (params, reported, n) == (f'{spec.params:,}', f'{100 * spec.reported.test_acc:.2f}', f'{len(runs)}')
+    for cell, figure in zip(cells, ('accuracy', 'last5_accuracy', 'best_accuracy'), strict=True):
+        mean, half = runs[figure].mean(), stats.t.ppf(0.975, len(runs) - 1) * stats.sem(runs[figure])
+        assert [float(o) for o in cell.split(' ± ')] == pytest.approx([100 * mean, 100 * half], abs=0.006)
