@@ -110,7 +110,7 @@ def learner_for(
     if 'opt_func' not in kw:
         kw = dict(opt_func=partial(SGD, mom=recipe.mom, wd=recipe.wd, decouple_wd=False), wd_bn_bias=True) | kw
     ours = [TrainingChecks()]
-    if name_of(model)=='model3' and dls.device.type=='cpu': ours.append(ChannelsLastFit())
+    if name_of(model)=='model3' and torch.device(dls.device or 'cpu').type=='cpu': ours.append(ChannelsLastFit())
     learn = Learner(dls, model, loss_func=loss_func or NLLLossFlat(), cbs=L(ours)+L(cbs), **kw)
     learn.recipe = recipe
     return learn

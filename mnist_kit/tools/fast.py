@@ -148,7 +148,7 @@ def to_plain(self:Learner):
 def to_fast(self:Learner):
     "This learner with what may be faster on a GPU, and learns the same."
     self.to_plain().add_cb(StayOnDevice())
-    return self.add_cb(CapturedStep(must=False)) if self.dls.device.type=='cuda' else self
+    return self.add_cb(CapturedStep(must=False)) if torch.device(self.dls.device or 'cpu').type=='cuda' else self
 
 def fast_on_gpu(learn:Learner)->Learner:
     "`learn`, with `to_fast` where it trains on a GPU of NVIDIA's. For `prepare` of `train_run`."

@@ -5,6 +5,7 @@ import math
 from copy import deepcopy
 from dataclasses import asdict, replace
 
+import mnist_kit.tools.fast  # noqa: F401, brings to_fast
 import numpy as np
 import pytest
 import torch
@@ -55,6 +56,14 @@ def test_one_epoch_of_the_learner_equals_a_plain_pytorch_loop(name):
     for (k, a), b in zip(learn.model.state_dict().items(), model.state_dict().values()):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-6), k
     assert rows[0]['train_accuracy'] == pytest.approx(right / 250)
+
+
+@pytest.mark.parametrize('device', [None, 'cpu'])
+def test_fastais_own_dataloaders_will_do_without_a_device_or_with_its_name(device):
+    items = [(torch.rand(1, 28, 28), torch.tensor(i % 10)) for i in range(8)]
+    learn = made('model3', dls=DataLoaders.from_dsets(items, items, bs=4, device=device)).to_fast()
+    learn.fit_recipe(epochs=1)
+    assert math.isfinite(learn.validate()[0])
 
 
 def test_model3_follows_onecyclelr_to_within_one_step():
