@@ -292,7 +292,7 @@ def dls_for(
         return dls_of(blank, blank, recipe=recipe, **kwargs).new_empty()
     source,(x,y),test = load_source(source)
     expect(is_whole(holdout, 0, len(x)), f'holdout={holdout!r}',
-           f'some of the {len(x):,} training images, from 0 to {len(x)-1}')
+           f'a whole number of the {len(x):,} training images, from 0 to {len(x)-1}')
     sets = [(x,y), test]
     if holdout:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))

@@ -108,6 +108,7 @@ def _expect_repeatable(learn):
               and any(e in vars(o) or hasattr(type(o), e) for e in _within)]
     expect(not others, f'CapturedStep with {", ".join(others)}', 'callbacks that do nothing within a step')
 
+# %% ../../nbs/tools/fast.ipynb #9e36698e
 class CapturedStep(Callback):
     "Repeats the training step of a whole batch as one CUDA graph; the same results. For `learner_for`'s SGD."
     order,run_valid = 100,False  # after all others, and in training only

@@ -336,8 +336,7 @@ def check_all(
             if all(o.finished for o in found) and not kwargs.get('run'): kept[key] = [asdict(o) for o in found]
             return found
         except Exception as e:  # such as a file that is there no more
-            out = _not_started(describe_error(e), 'Check it again.')
-            return [_report(files[0], out, _expected(files[0], **kwargs))]
+            return [_report(files[0], _not_started(describe_error(e), 'Check it again.'), _expected(files[0], **kwargs))]
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(one, files): i for i,files in enumerate(students)}
         try:
