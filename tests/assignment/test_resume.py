@@ -45,16 +45,16 @@ def whole(tmp_path_factory, few_digits):
 
 
 def stop(at):
-    "Ctrl-C at a batch of training, counted over all epochs; at 4, after the last of them."
+    "Ctrl-C at a batch of training, counted over all epochs."
 
     def after_batch(cb):
         if cb.training and cb.epoch * 2 + cb.iter == at:
             signal.raise_signal(signal.SIGINT)
 
-    return Callback(after_batch=after_batch, after_fit=lambda cb: at == 4 and signal.raise_signal(signal.SIGINT))
+    return Callback(after_batch=after_batch)
 
 
-@pytest.mark.parametrize('at', [1, 2, 3, 4])  # in the first epoch, in both batches of the second, after the last
+@pytest.mark.parametrize('at', [1, 2, 3])  # in the first epoch, in both batches of the second
 def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_path):
     folder = train(tmp_path / 'a', cbs=stop(at))
     run = read_run(folder)
@@ -65,6 +65,16 @@ def test_an_interrupted_run_ends_in_the_same_weights_and_rows(whole, at, tmp_pat
     torch.manual_seed(at)
     resume_run(folder, bar=False, cbs=Callback())
     assert outcome(folder) == outcome(whole)
+
+
+def test_a_run_that_failed_after_its_last_epoch_is_brought_to_its_end(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as m, pytest.raises(ZeroDivisionError):
+        m.setattr(runs, 'score', lambda *args: 1 / 0)  # which comes after the last epoch
+        train(tmp_path / 'a')
+    run = read_run(tmp_path / 'a')
+    assert (run.status, len(run.rows)) == ('failed', 2)
+    resume_run(tmp_path / 'a', bar=False)
+    assert outcome(tmp_path / 'a') == outcome(whole)
 
 
 @pytest.mark.usefixtures('on_gpu')
