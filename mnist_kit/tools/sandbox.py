@@ -18,7 +18,7 @@ import psutil
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0001
 def end_with_parent(
-    ignore_ctrl_c:bool=True # a terminal sends Ctrl-C to all its processes; leave it to the parent what to do?
+    ignore_ctrl_c:bool=True # leave Ctrl-C to the parent? A terminal sends it to all its processes
 ):
     "From now on, this process ends within a second of the one that started it, however that one ended."
     if ignore_ctrl_c: signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -39,8 +39,8 @@ class _Notes:
         self.file.write(json.dumps(note)+'\n')
         self.file.flush()
 
-_LINE = 2**16  # bytes of a note that is read
-_FILE = 2**24  # and of all of them
+_LINE = 2**16  # bytes of a note, at most
+_FILE = 2**24  # and of all notes together
 
 def _read_notes(file):
     "The notes of a process so far, from a file that is open for reading bytes: a list of dicts."
@@ -83,7 +83,7 @@ _NEEDED = '''PATH LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV LD_LIBR
 OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE OPENBLAS_L2_SIZE CUDA_VISIBLE_DEVICES'''.split()
 
 def _environment(folder):
-    "What a process finds in `os.environ`, with its home and its temporary files in `folder`, where these are made."
+    "The `os.environ` of a process, with new folders in `folder` for its home and its temporary files."
     home,tmp = f'{folder}/home',f'{folder}/tmp'
     for o in (home, tmp): os.mkdir(o)
     return {k: v for k,v in os.environ.items() if k.upper() in _NEEDED} | dict(
@@ -91,7 +91,7 @@ def _environment(folder):
         PYTHONDONTWRITEBYTECODE='1', MPLBACKEND='Agg')
 
 def _end_below(pid):
-    "End all that a process has started, and that those have."
+    "End all that a process has started, and what that has started in turn."
     with suppress(psutil.NoSuchProcess):  # it is gone itself
         for _ in range(20):  # some may start others meanwhile
             below = psutil.Process(pid).children(recursive=True)
@@ -101,7 +101,7 @@ def _end_below(pid):
             psutil.wait_procs(below, timeout=0.1)
 
 def _end(guard):
-    "End a guard and all that it has started; elsewhere than on Linux, what has lost its parent only in its session."
+    "End a guard and all that it has started. Outside Linux, an orphan ends only if it is still in the guard's session."
     if guard.poll() is None: _end_below(guard.pid)
     try: os.killpg(guard.pid, signal.SIGKILL)
     except ProcessLookupError: pass
@@ -109,7 +109,7 @@ def _end(guard):
     guard.wait()
 
 def end_all_apart():
-    "End all that runs apart now. Whoever waits for it goes on, as if it had ended early by itself."
+    "End every process of `run_apart`. Each call of it then returns, as if its process had ended early by itself."
     for guard in list(_busy): _end(guard)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0014
@@ -124,15 +124,15 @@ class _Printed:
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0041
 def _guard(first):
-    """Wait for requests, each a line. Run it, end what is left of it, and answer with a line: its status, and how many
-    characters it has printed."""
+    """For each request, a line of the input: run it, end what it leaves behind, and answer with a line of its exit status
+    and how many characters it has printed."""
     above,copies = os.getppid(),sys.platform=='linux'
     answers,nothing = os.fdopen(os.dup(1), 'w'),os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     if copies:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-        os.register_at_fork(after_in_child=answers.close)  # nobody's code can answer
-        with suppress(Exception): exec(first, {})  # `_run_child` meets it again
+        os.register_at_fork(after_in_child=answers.close)  # foreign code cannot answer
+        with suppress(Exception): exec(first, {})  # an error comes again in `_run_child`
     else: end_with_parent()
     for request in sys.stdin:
         reads,writes = os.pipe()
@@ -148,19 +148,19 @@ def _guard(first):
         print(p.exitcode, printed.n, file=answers, flush=True)
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0043
-_waiting = defaultdict(list)  # guards, by what they have imported and for whom: a copy of this process has others
-_busy = set()                 # guards whose answer is waited for
+_waiting = defaultdict(list)  # idle guards, by (imports, process): a copy of this process has others
+_busy = set()                 # guards at work
 
 def _new_guard(first):
-    "A Python that is a guard, with a session of its own."
+    "A new process that is a guard, in a session of its own."
     home,package = tempfile.TemporaryDirectory(ignore_cleanup_errors=True),str(files('mnist_kit').parent)
-    # '', the working folder, is not searched, and the package's last: no file may stand in for one of Python's
+    # '', the working folder, is not searched, and the package's last: no file may replace one of Python's
     code = (f'import sys; sys.path = [o for o in sys.path if o]+[{package!r}]; '
             f'from mnist_kit.tools.sandbox import _guard; _guard({first!r})')
     guard = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], cwd=home.name, env=_environment(home.name),
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                              start_new_session=True)
-    guard.home = home  # which is there as long as the guard is
+    guard.home = home  # keeps the folder as long as the guard
     return guard
 
 def _guard_for(first):
@@ -175,18 +175,18 @@ def _guard_for(first):
 class Outcome:
     "What came of a process."
     notes:list    # dicts, in the order in which they were noted
-    ended:str     # 'whole', or for want of 'memory' or 'time', or 'early', by itself
+    ended:str     # 'whole': it got through; 'memory' or 'time' ran out; 'early': by itself
     status:int    # of its exit
     printed:int   # characters
     seconds:float # that it ran
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0022
 def run_apart(
-    code:str,          # Python, run with limits; it may call `note` with a dict, and finds what it is given as `args`
-    args:object=None,  # made of what Python can write down and read again: dicts, lists, strings, numbers, None
-    first:str='',      # run before the limits are set: imports; they are done once for all calls that follow one another
+    code:str,          # Python, run with limits; it finds `args`, and may call `note` with a dict
+    args:object=None,  # what `ast.literal_eval` can read: dicts, lists, strings, numbers, None
+    first:str='',      # imports, run before the limits are set; on Linux once for successive calls
     timeout:float=60,  # seconds, all together, after `first`
-    memory:int=2048,   # MiB, beyond what is there after `first`
+    memory:int=2048,   # MiB, beyond what `first` takes
     heard=None,        # called with all notes so far, ten times a second and at the end; may return a new `timeout`
     env:dict={}        # further environment variables
 )->Outcome:
