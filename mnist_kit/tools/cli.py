@@ -22,7 +22,7 @@ from ..spec import *
 # %% ../../nbs/tools/cli.ipynb #c11e0001
 @contextmanager
 def _in_one_line(command, interrupted=''):
-    "Ends the command with one line for an error that the user can mend; after Ctrl-C, `interrupted` is added to the line."
+    "Ends the command with one line for an error that the user can mend; after Ctrl-C, it ends in `interrupted`."
     try: yield
     except (InputError, TrainingError, OSError) as e: sys.exit(f'{command}: {e}')
     except KeyboardInterrupt:
@@ -144,7 +144,7 @@ def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **h
 
 # %% ../../nbs/tools/cli.ipynb #c11e0013
 def _tables(csv, json, html, lines, edition, again):
-    """A function to call with the reports so far, after each: it writes the files that are named, and prints what is new.
+    """A function to call with the reports so far, after each: it writes the named files, and prints what is new.
     And what was found the last time."""
     from mnist_kit.tools.grade import class_line, write_csv, write_html, write_json
     ways = (csv,write_csv),(json,partial(write_json, edition=edition)),(html,partial(write_html, edition=edition))
@@ -182,7 +182,7 @@ def mnist_kit_check(
     models:_several('student.py, student.py:Net(0.05), student.ipynb, 5_exercises.ipynb, a folder, or model1', '+'),
     name:str=None,         # class to check where none is named; by default each that takes images
     args:str=None,         # arguments for each class that needs some, such as 0.05
-    edition:str='mnist_kit', # edition of the assignment, which has the numbers; see EDITIONS in mnist_kit.tools.findings
+    edition:str='mnist_kit', # edition of the assignment, with its numbers; see EDITIONS in mnist_kit.tools.findings
     budget:int=None,       # have fewer parameters than this; by default that of the edition
     target:float=None,     # fraction of the test images; by default that of the edition
     epochs:int=None,       # allowed, and with --train trained; by default those of the edition

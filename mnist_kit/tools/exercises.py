@@ -40,7 +40,7 @@ def _exercise(check):
     return checked
 
 def _compare(got, want, found:str, expected:str, hint:str, slips=()):
-    "Raise a `NotYet` unless `got` is `want`, with the hint of the first of `slips`, (result, hint), whose result it is."
+    "Raise a `NotYet` unless `got` is `want`, with the hint of the first of `slips`, (result, hint), that fits."
     def alike(o): return (torch.as_tensor(got)-torch.as_tensor(o)).abs().max()<0.005
     hint = next((hint for o,hint in [(want,''), *slips] if alike(o)), hint)
     _insist(not hint, found, expected, hint)
@@ -176,7 +176,7 @@ def check_baseline(cls:type)->str|NotYet: # one line
 
 # %% ../../nbs/tools/exercises.ipynb #d3ec8af3
 def _field(model)->int: # pixels along a side
-    "How much of the picture one place sees before the layer that leaves a single place; all of it without such a layer."
+    "How much of the picture one place sees before the layer that leaves a single place; without one, all of it."
     x = seven_segment_digits()[0].requires_grad_()
     for _,(maps,*_),shape in _chain(model, x):
         if maps.ndim!=4 or maps.shape[2:].numel()==1 or prod(shape[2:])>1: continue

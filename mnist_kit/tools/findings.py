@@ -18,7 +18,7 @@ from ..spec import *
 @dataclass(frozen=True)
 class Finding:
     "What one rule found."
-    __pydantic_config__ = ConfigDict(extra='forbid', json_schema_serialization_defaults_required=True)  # for its JSON schema
+    __pydantic_config__ = ConfigDict(extra='forbid', json_schema_serialization_defaults_required=True)  # for JSON
     rule:str
     sentence:str
     holds:bool|None    # None: it could not be checked

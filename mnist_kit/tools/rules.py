@@ -53,7 +53,7 @@ def _apply_rule(new, findings, *args, path=None):
     return replace(new, holds=holds, found=found, hint=rule.hint if holds is False else '')
 
 # %% ../../nbs/tools/rules.ipynb #8298e1f2
-_FIGURES = '75557 11111 71747 71717 55711 74717 74757 71111 75757 75717'.split()  # a digit here is a row of three squares, in binary
+_FIGURES = '75557 11111 71747 71717 55711 74717 74757 71111 75757 75717'.split()  # a digit: a row of 3 squares
 
 def seven_segment_digits(
     n:int=40,   # images
@@ -283,7 +283,7 @@ def deterministic(model, x, y, edition):
     model.eval()
     before = {k: v.clone() for k,v in model.state_dict().items()}
     first = _outputs(model, x)
-    if not all((_outputs(model, x)==first).all() for _ in range(2)): return False,'different numbers for the same images'
+    if not all((_outputs(model, x)==first).all() for _ in range(2)): return False,'different answers to the same images'
     changed = [k for k,v in model.state_dict().items() if not ((v==before[k]) | (v!=v)).all()]  # NaN is not itself
     return not changed,f'{changed[0]} changes in evaluation' if changed else 'the same numbers'
 
@@ -310,7 +310,7 @@ def ignores_neighbours(model, x, y, edition):
 
 # %% ../../nbs/tools/rules.ipynb #a3rd1012
 def _unused(model, x):
-    "The names of layers and parameters that take no part in training or evaluation; a layer's name stands for its parts."
+    "The names of layers and parameters that take part in neither training nor evaluation; a layer stands for its parts."
     called,names = set(),[]
     with torch.nn.modules.module.register_module_forward_pre_hook(lambda o,_: called.add(o)):
         done = [*operations(model, x[:8], True), *operations(model, x[:8])]
@@ -351,8 +351,8 @@ def _gradient_states(model, x, y, trained):
     return state
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0012
-@_rule('A parameter has no gradient if .detach(), .data, .item() or torch.no_grad() comes after it; its gradient is zero '
-       'if a ReLU after it is never active, or its result is multiplied by 0. Layers kept in a Python '
+@_rule('A parameter has no gradient if .detach(), .data, .item() or torch.no_grad() comes after it; its gradient is '
+       'zero if a ReLU after it is never active, or its result is multiplied by 0. Layers kept in a Python '
        'list are not seen: use nn.ModuleList.', needs=_works)
 def gradients(model, x, y, edition):
     known = {_memory(p) for p in model.parameters()}
@@ -388,8 +388,8 @@ def receptive_field(model, x, y, edition):
     return min(h,w)>=DIGIT_SIZE,f'{h}×{w} pixels'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0014
-@_rule('Forty images are few to learn by heart. A loss that stays at 2.3 says that nothing is learned: is the model too '
-       'small, or something detached? Just above 1.46, softmax comes twice. Otherwise, there may be much dropout, or '
+@_rule('Forty images are few to learn by heart. A loss that stays at 2.3 says that nothing is learned: is the model '
+       'too small, or something detached? Just above 1.46, softmax comes twice. Otherwise, there may be much dropout, or '
        'a ReLU after the last layer, which lets digits die.', needs=(*_works,'gradients'))
 def overfits_one_batch(model, x, y, edition):
     if count_params(model)>10*edition.budget: return None,'not checked: it has more than ten times the budget'
@@ -427,8 +427,8 @@ def check_run(
     return [_apply_rule(o, [], run, edition) for o in expected]
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0015
-@_rule('The lessons show what may help: augmentation, the one-cycle policy, weight decay, more channels while the image '
-       'is still large, and only light dropout. Lesson 4_key_learnings says how much each of them brought.')
+@_rule('The lessons show what may help: augmentation, the one-cycle policy, weight decay, more channels while the '
+       'image is still large, and only light dropout. Lesson 4_key_learnings says how much each of them brought.')
 def target(run, edition): return run.accuracy>=edition.target,pct(run.accuracy)
 
 @_rule('A one-cycle that is squeezed into fewer epochs loses little: give fit_recipe the number that is allowed.')
@@ -445,7 +445,7 @@ def stretch(run, edition):
     there = [o['epoch'] for o in run.rows if o['valid_accuracy']>=edition.target]
     return bool(there) and there[0]<=edition.stretch,f'first in epoch {there[0]}' if there else 'in no epoch'
 
-@_rule('The model knows its training images too well: try augmentation, dropout, or fewer parameters in the last layers.')
+@_rule('The model knows its training images too well: try augmentation, dropout, or fewer parameters in late layers.')
 def train_test_gap(run, edition):
     gap = run.rows[-1]['train_accuracy']-run.accuracy
     return gap<MODEL1.reported.train_acc-MODEL1.reported.test_acc,f'{100*gap:.2f} percentage points'

@@ -124,8 +124,8 @@ class _Printed:
 
 # %% ../../nbs/tools/sandbox.ipynb #a3sb0041
 def _guard(first):
-    """For each request, a line of the input: run it, end what it leaves behind, and answer with a line of its exit status
-    and how many characters it has printed."""
+    """For each request, a line of the input: run it, end what it leaves behind, and answer with a line: its exit
+    status, and how many characters it has printed."""
     above,copies = os.getppid(),sys.platform=='linux'
     answers,nothing = os.fdopen(os.dup(1), 'w'),os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)

@@ -75,7 +75,7 @@ def run_one(
     device:str|None,
     threads:int       # for the CPU
 )->Path:              # the run's folder
-    "Train one run of a study, or go on with it. Raises `KeyboardInterrupt` if interrupted; its folder then keeps its dot."
+    "Train one run of a study, or go on with it. Raises `KeyboardInterrupt` if interrupted; its folder keeps its dot."
     _follow_parent()
     v,out = variant_for(name),folder/run_name(name, seed)
     if out.exists(): return out  # a cluster runs again what a lost worker could not report

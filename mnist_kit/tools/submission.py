@@ -218,7 +218,7 @@ def _pick(module, name, args, root, part):
     if not classes: raise LoadError(there, hint)
     if len(classes)==1 and not part: return *classes.values(),[],''
     nets,unmade = _networks(classes, args)
-    if unmade and not (nets or part): return classes[unmade[-1]],[],''  # its error says why; the last, since parts come first
+    if unmade and not (nets or part): return classes[unmade[-1]],[],''  # its error says why; parts come first
     if not nets: raise LoadError(f'{there}: none of them takes images{nothing}', hint)
     word = f'; {", ".join(unmade)} cannot be made' if unmade else ''
     return classes[nets[0]],nets[1:],word
