@@ -106,7 +106,7 @@ def find_submissions(
             expect(hits, f'pattern {what!r}', 'one that files match')
             for o in hits: found += _of_class(o) if Path(o).is_dir() else [split_name(o+named)]
         else: found.append(split_name(what))
-    places = Counter(what for what,_ in {(o.what, o.root or o.path) for o in found})  # students of two courses may share one
+    places = Counter(what for what,_ in {(o.what, o.root or o.path) for o in found})  # two classes may share one
     more = dict(_read_args(args), where_it_fits=True) if args else {}
     found = [replace(o, what=o.what if places[o.what]==1 else o.root or o.path, name=o.name or name,
                      args=o.args or more) for o in found]
@@ -148,7 +148,7 @@ def _why(out, memory):
 def _of_process(out, memory, timeout, loads):
     "Does a submission finish within the limits, and is it quiet? If it does not load, only failures count."
     why,loud,good = _why(out, memory),out.printed>_PAGE,loads or None
-    hint = ('It was not over: allow more time or memory (--timeout, --memory).' if _last(out.notes, 'at')=='training' else
+    hint = ('The training was not over: raise --timeout or --memory.' if _last(out.notes, 'at')=='training' else
             'Look for a loop that does not end, a tensor that grows with each call, or something that ends the program; a '
             'model of this size needs milliseconds and a few megabytes.')
     return [Finding('finishes', 'It finishes within the limits of time and memory.', False if why else good,

@@ -310,7 +310,7 @@ def ignores_neighbours(model, x, y, edition):
 
 # %% ../../nbs/tools/rules.ipynb #a3rd1012
 def _unused(model, x):
-    "The names of layers and parameters that take part in neither training nor evaluation; a layer stands for its parts."
+    "The names of layers and parameters that take no part in training or evaluation; a layer stands for its parts."
     called,names = set(),[]
     with torch.nn.modules.module.register_module_forward_pre_hook(lambda o,_: called.add(o)):
         done = [*operations(model, x[:8], True), *operations(model, x[:8])]
@@ -389,8 +389,8 @@ def receptive_field(model, x, y, edition):
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0014
 @_rule('Forty images are few to learn by heart. A loss that stays at 2.3 says that nothing is learned: is the model '
-       'too small, or something detached? Just above 1.46, softmax comes twice. Otherwise, there may be much dropout, or '
-       'a ReLU after the last layer, which lets digits die.', needs=(*_works,'gradients'))
+       'too small, or something detached? Just above 1.46, softmax comes twice. Otherwise there may be much dropout, '
+       'or a ReLU after the last layer, which lets digits die.', needs=(*_works,'gradients'))
 def overfits_one_batch(model, x, y, edition):
     if count_params(model)>10*edition.budget: return None,'not checked: it has more than ten times the budget'
     start,best = copy.deepcopy(model.state_dict()),float('inf')
@@ -445,7 +445,7 @@ def stretch(run, edition):
     there = [o['epoch'] for o in run.rows if o['valid_accuracy']>=edition.target]
     return bool(there) and there[0]<=edition.stretch,f'first in epoch {there[0]}' if there else 'in no epoch'
 
-@_rule('The model knows its training images too well: try augmentation, dropout, or fewer parameters in late layers.')
+@_rule('The model knows its training images too well. Try augmentation, dropout or fewer weights in the last layers.')
 def train_test_gap(run, edition):
     gap = run.rows[-1]['train_accuracy']-run.accuracy
     return gap<MODEL1.reported.train_acc-MODEL1.reported.test_acc,f'{100*gap:.2f} percentage points'
