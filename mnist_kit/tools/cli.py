@@ -113,7 +113,7 @@ def mnist_kit_bench(
     source:str='auto',   # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
     device:str=None      # cpu, cuda, cuda:1, mps; by default the fastest that is there
 ):
-    "Measure this kit in turn with the assignment's own pipeline and with the bare arithmetic."
+    "Measure this kit, the assignment's own pipeline and the bare arithmetic, in turn."
     with _in_one_line('mnist_kit_bench', '; what was measured is kept'):
         names = list(dict.fromkeys(spec_for(o).name for o in models or SPECS))
         folder = Path(out).expanduser()
@@ -183,7 +183,7 @@ def mnist_kit_check(
     name:str=None,         # class to check where none is named; by default each that takes images
     args:str=None,         # arguments for each class that needs some, such as 0.05
     edition:str='mnist_kit', # edition of the assignment, with its numbers; see EDITIONS in mnist_kit.tools.findings
-    budget:int=None,       # have fewer parameters than this; by default that of the edition
+    budget:int=None,       # a model has fewer parameters than this; by default that of the edition
     target:float=None,     # fraction of the test images; by default that of the edition
     epochs:int=None,       # allowed, and with --train trained; by default those of the edition
     logits:bool=False,     # ask for raw scores, in place of log-probabilities
