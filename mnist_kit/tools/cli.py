@@ -22,7 +22,7 @@ from ..spec import *
 # %% ../../nbs/tools/cli.ipynb #c11e0001
 @contextmanager
 def _in_one_line(command, interrupted=''):
-    "Inside, errors that a user can do something about end the command with their line; `interrupted` is said after Ctrl-C."
+    "Ends the command with one line for an error that the user can mend; after Ctrl-C, it ends in `interrupted`."
     try: yield
     except (InputError, TrainingError, OSError) as e: sys.exit(f'{command}: {e}')
     except KeyboardInterrupt:
@@ -30,7 +30,7 @@ def _in_one_line(command, interrupted=''):
         sys.exit(130)
 
 class _MayLeave:
-    "A standard output of which, when nobody reads it any more, what is printed is lost, and nothing else."
+    "A standard output that drops what is printed once nobody reads it any more, and raises nothing."
     def __init__(self, out): self.out = out
     def __getattr__(self, name): return getattr(self.out, name)
     def flush(self): pass
@@ -41,7 +41,7 @@ class _MayLeave:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 def _several(help, nargs='*'):
-    "An annotation for an argument without a dash, for which `nargs` values may be given: '*', '+' or '?'."
+    "An annotation for a positional argument that takes `nargs` values: '*', '+' or '?'."
     try: from fastcore.script import Param
     except ImportError: return Annotated[str, help, dict(opt=False, nargs=nargs)]  # fastcore 2
     return Param(help, str, opt=False, nargs=nargs)
@@ -88,7 +88,7 @@ def mnist_kit_train(
 def mnist_kit_study(
     variants:_several('what to run, such as model1 or model3-no-decay; by default all that the claims need')=None,
     out:str='study',          # folder for the runs; what is finished there is not run again
-    seeds:int=None,           # how many of each; by default as many as planned, 20 or 10
+    seeds:int=None,           # runs of each, with seeds 0, 1 and so on; by default as many as planned, 20 or 10
     source:str='auto',        # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
     epochs:int=None,          # passes over the training images; by default those of the recipes
     processes:int=None,       # runs at a time; by default one for each core of a CPU, one on any other device
@@ -109,11 +109,11 @@ def mnist_kit_study(
 def mnist_kit_bench(
     models:_several('model1, model2, model3; by default all three')=None,
     out:str='bench',     # folder for bench.json and bench.png
-    quick:bool=False,    # a minute, and figures that nobody should quote
+    quick:bool=False,    # about a minute, with too few rounds to quote
     source:str='auto',   # mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
     device:str=None      # cpu, cuda, cuda:1, mps; by default the fastest that is there
 ):
-    "Measure this kit beside the assignment's own pipeline and beside the bare arithmetic, by turns."
+    "Measure this kit, the assignment's own pipeline and the bare arithmetic, in turn."
     with _in_one_line('mnist_kit_bench', '; what was measured is kept'):
         names = list(dict.fromkeys(spec_for(o).name for o in models or SPECS))
         folder = Path(out).expanduser()
@@ -125,7 +125,7 @@ def mnist_kit_bench(
 
 # %% ../../nbs/tools/cli.ipynb #c11e0011
 def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **how):
-    "How `judge` is to train; None if it need not. Raises `InputError` for what does not go together."
+    "How `judge` is to train; None if it need not. Raises `InputError` for options that exclude each other."
     expect(not (train and run), '--train and --run', 'one of them')
     expect(not run or len(subs)==1, f'--run for {len(subs)} models', 'a single model')
     if run:
@@ -144,8 +144,8 @@ def _training(train, run, subs, recipe, lr, epochs, edition, source, device, **h
 
 # %% ../../nbs/tools/cli.ipynb #c11e0013
 def _tables(csv, json, html, lines, edition, again):
-    """What to do with the reports so far, after each: write the files that are named, and print what is new; and what was
-    found the last time."""
+    """A function to call with the reports so far, after each: it writes the named files, and prints what is new.
+    And what was found the last time."""
     from mnist_kit.tools.grade import class_line, write_csv, write_html, write_json
     ways = (csv,write_csv),(json,partial(write_json, edition=edition)),(html,partial(write_html, edition=edition))
     tables,told = {Path(o).expanduser(): write for o,write in ways if o},set()
@@ -180,30 +180,30 @@ def _verdict(reports):
 @call_parse
 def mnist_kit_check(
     models:_several('student.py, student.py:Net(0.05), student.ipynb, 5_exercises.ipynb, a folder, or model1', '+'),
-    name:str=None,         # of the class, for all that name none; by default each that takes images
-    args:str=None,         # of the class, for all that need some, such as 0.05
-    edition:str='mnist_kit', # of the assignment, whose numbers are asked for; see EDITIONS in mnist_kit.tools.findings
-    budget:int=None,       # parameters; by default those of the edition
-    target:float=None,     # fraction of the test images; by default that of the edition
-    epochs:int=None,       # that are allowed, and with --train those that are trained; by default those of the edition
-    logits:bool=False,     # are raw scores asked for, in place of log-probabilities?
-    gap:bool=False,        # is global average pooling asked for?
-    train:bool=False,      # train it, and check what came out
-    run:str=None,          # folder of a run of this model that is there already; check that, too
-    recipe:str='model3',   # by whose recipe to train: model1, model2 or model3
+    name:str=None,         # class to check where none is named; by default each that takes images
+    args:str=None,         # arguments for each class that needs some, such as 0.05
+    edition:str='mnist_kit', # edition of the assignment, with its numbers; see EDITIONS in mnist_kit.tools.findings
+    budget:int=None,       # a model has fewer parameters than this; by default that of the edition
+    target:float=None,     # fraction of the test images to get right; by default that of the edition
+    epochs:int=None,       # epochs allowed, and with --train, epochs trained; by default those of the edition
+    logits:bool=False,     # ask for raw scores, in place of log-probabilities
+    gap:bool=False,        # ask for global average pooling
+    train:bool=False,      # train it, and check the result, too
+    run:str=None,          # folder of an existing run of this model: check that, too
+    recipe:str='model3',   # recipe to train by: model1, model2 or model3
     lr:float=None,         # learning rate, for a one-cycle its peak; by default that of the recipe
     source:str='auto',     # train on mnist, digits, or auto: mnist if it is there or can be downloaded, else digits
-    seed:int=0,            # of the training
+    seed:int=0,            # seed of the training
     device:str=None,       # to train on: cpu, cuda, cuda:1, mps; by default the fastest that is there
     jobs:int=1,            # submissions at a time
-    timeout:float=None,    # seconds for each; by default 60, exercises 300, --train 3 times what its first epoch promises
+    timeout:float=None,    # seconds for each; by default 60, exercises 300, --train 3 times what its first epoch suggests
     memory:int=None,       # MiB for each, beyond what PyTorch takes; by default 2048, and 8192 with --train
     json:str=None,         # file for all that was found, for machines
     csv:str=None,          # file for a table with a row for each model
     html:str=None,         # file for a page to read and to hand out
-    again:bool=False       # check also what was checked before, and is unchanged
+    again:bool=False       # check unchanged submissions again, too
 ):
-    "Check models of your own against the assignment's rules. What is checked is run, with your rights."
+    "Check models of your own against the assignment's rules. Their code is run, with your rights."
     sys.stdout.reconfigure(errors='backslashreplace')  # a tick, or a name, that the terminal cannot show
     with _in_one_line('mnist_kit_check', '; the rows that were finished are kept'*bool(csv or json or html)), on_stop():
         from mnist_kit.tools.findings import edition_for

@@ -43,7 +43,7 @@ def _test_images()->tuple: # source, images (n, 28, 28) from 0 to 255, labels (n
     try: return 'mnist',*load_mnist(download=False)[1]
     except InputError: return 'digits',*load_digits()[1]
 
-def _mistakes(model, images, labels)->tuple: # how many there are, and the 40 surest of them
+def _mistakes(model, images, labels)->tuple: # how many there are, and the 40 worst of them
     "Where `model` is wrong."
     with torch.no_grad(): out = torch.cat([model((o[:,None]/255-MEAN)/STD) for o in images.split(1000)])
     preds,labels = out.argmax(1),labels.long()

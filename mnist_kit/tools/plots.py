@@ -82,7 +82,7 @@ def plot_maps(
 def plot_histograms(
     parts:dict # name of a state: its values, (n, channels, h, w), the same channels in each
 ):
-    "How the values of each channel are spread, a panel for each, a colour for each state, ± its deviation."
+    "How the values of each channel are spread, a panel for each, a colour for each state, ± its standard deviation."
     parts = {k: v.detach().cpu().transpose(0,1).flatten(1) for k,v in parts.items()}  # (channels, values)
     ends = np.quantile(torch.cat([o.flatten() for o in parts.values()]).numpy(), [0.002,0.998])
     channels = len(next(iter(parts.values())))
@@ -229,7 +229,7 @@ def plot_story(study:Study):
 _STYLES = dict(zip(VERDICTS, (('#009E73','o'),('#D55E00','X'),('#0072B2','s'),('#999999','d'))))  # Okabe and Ito's
 
 def _draw_claims(ax, rows, band):
-    "A line for each claim, and the band of what is not worth having."
+    "A line for each claim, and the band of differences not worth having."
     ax.axvspan(-band, band, color='0.93', zorder=0)
     ax.axvline(0, color='0.6', lw=1)
     for y,o in enumerate(rows.to_dict('records')):
@@ -296,7 +296,7 @@ def results_table(study:Study,
 # %% ../../nbs/tools/plots.ipynb #ev0tab05
 def verdict_table(study:Study,
     *topics:str,      # of claims; none: all of them
-    checks:bool=True  # also, what becomes of the verdict after Holm's correction, and by the last five epochs
+    checks:bool=True  # also the verdict after Holm's correction, and by the last five epochs
 )->Table:
     "The claims of the assignment with the comparison that tests each, and the verdict."
     rows = []

@@ -31,7 +31,7 @@ def memory_or(e:BaseException):
 RULES = {}  # name: function of (model, images, labels, edition) or (run, edition): (does it hold?, what was found)
 
 def _rule(hint, needs=()):
-    "Makes a function one of the `RULES`: what to do if it does not hold, and the rules that must hold before it is asked."
+    "Adds a function to `RULES`, with a hint for when it does not hold, and the rules that must hold first."
     def keep(f):
         f.hint,f.needs = hint,needs
         RULES[f.__name__] = f
@@ -42,7 +42,7 @@ _RAISED = ("The message is Python's. Images come as (N, 1, 28, 28): N images, on
            'x.shape after each layer to see where it stops fitting.')
 
 def _apply_rule(new, findings, *args, path=None):
-    "The finding `new` with what its rule finds; it is not checked if it needs one that does not hold in `findings`."
+    "`new`, filled in by its rule; not checked if a rule that it needs does not hold in `findings`."
     rule = RULES[new.rule]
     missing = [o for o in rule.needs if not any(f.rule==o and f.holds for f in findings)]
     if missing: return replace(new, found=f'not checked: needs {missing[0]!r} to hold')
@@ -53,7 +53,7 @@ def _apply_rule(new, findings, *args, path=None):
     return replace(new, holds=holds, found=found, hint=rule.hint if holds is False else '')
 
 # %% ../../nbs/tools/rules.ipynb #8298e1f2
-_FIGURES = '75557 11111 71747 71717 55711 74717 74757 71111 75757 75717'.split()  # a row of three squares is 0 to 7
+_FIGURES = '75557 11111 71747 71717 55711 74717 74757 71111 75757 75717'.split()  # a digit: a row of 3 squares
 
 def seven_segment_digits(
     n:int=40,   # images
@@ -61,7 +61,7 @@ def seven_segment_digits(
 )->tuple:       # images (n, 1, 28, 28), normalised, and labels (n,)
     "The digits 0 to 9, again and again, as a pocket calculator shows them."
     g = torch.Generator().manual_seed(seed)
-    there = dict(dtype=torch.float32, device='cpu')  # whatever a submission has made the default
+    there = dict(dtype=torch.float32, device='cpu')  # a submission may have changed the defaults
     squares = torch.tensor([[[int(o)>>2&1, int(o)>>1&1, int(o)&1] for o in rows] for rows in _FIGURES], **there)
     figures = squares.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # (10, 20, 12)
     x,y = torch.zeros(n, 1, IMAGE_SIZE, IMAGE_SIZE, **there),torch.arange(n, device='cpu')%CLASSES
@@ -161,7 +161,7 @@ def _kind(out):
     return 'between 0 and 1, but a row does not add up to 1'
 
 def _other_than(good, model, x):
-    "The kind of numbers that `model` returns, if it is none of `good`, and when; '' if it is."
+    "The kind of numbers that `model` returns, and when, unless it is one of `good`; then ''."
     training,evaluation = (_kind(_outputs(model, x, o)) for o in (True,False))
     if training==evaluation: return '' if training in good else training
     if training not in good: return f'in training, {training}'
@@ -202,7 +202,7 @@ def operations(
     model,
     x,      # images
     training:bool=False # in training, or in evaluation?
-)->list:    # (name, arguments, output, of several the first)
+)->list:    # (name, arguments, output or the first of several)
     "The tensor operations that `model` carries out on `x`, in order."
     with _Record() as record: _outputs(model, x, training)
     return record.done
@@ -219,7 +219,7 @@ def convolutional(model, x, y, edition):
     n,convs,maps = 8,0,[(1,IMAGE_SIZE**2)]  # maps: (channels, places)
     for name,args,out in operations(model, x[:n]):
         convs += name=='convolution'
-        if name in ('mm','addmm') or name in ('bmm','baddbmm') and len(args[-1])==1:  # others: attention
+        if name in ('mm','addmm') or name in ('bmm','baddbmm') and len(args[-1])==1:  # a larger bmm is attention
             k = args[-2].shape[-1]
             rows = args[-2].numel()//k
             for c,places in reversed(maps):  # the latest is what was flattened
@@ -230,8 +230,8 @@ def convolutional(model, x, y, edition):
     return convs>0,f'{convs} convolution{"s"*(convs!=1)}'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0007
-@_rule('Put nn.BatchNorm2d(channels) after each convolution but the last: training is faster, and bears a higher '
-       'learning rate.', needs=_works)
+@_rule('Put nn.BatchNorm2d(channels) after each convolution but the last: training is then faster, and allows a '
+       'higher learning rate.', needs=_works)
 def batch_normalisation(model, x, y, edition):
     n = sum('batch_norm' in name for name,*_ in operations(model, x[:8]))
     return n>0,f'{n} layer{"s"*(n!=1)}' if n else 'none'
@@ -244,7 +244,7 @@ def _memory(o):
 @_rule('nn.Conv2d(…, bias=False): batch normalisation has a bias of its own.', needs=_works)
 def bias_before_norm(model, x, y, edition):
     names = {_memory(p): k for k,p in model.named_parameters()}
-    found,fresh = [],{}  # fresh: the bias that was added last to what is there
+    found,fresh = [],{}  # fresh: by memory, the bias just added
     for name,args,out in operations(model, x[:8], training=True):
         if 'batch_norm' in name: found.append(fresh.get(_memory(args[0])))
         if name=='view' or not isinstance(out, torch.Tensor): continue
@@ -283,7 +283,7 @@ def deterministic(model, x, y, edition):
     model.eval()
     before = {k: v.clone() for k,v in model.state_dict().items()}
     first = _outputs(model, x)
-    if not all((_outputs(model, x)==first).all() for _ in range(2)): return False,'other numbers for the same images'
+    if not all((_outputs(model, x)==first).all() for _ in range(2)): return False,'different answers to the same images'
     changed = [k for k,v in model.state_dict().items() if not ((v==before[k]) | (v!=v)).all()]  # NaN is not itself
     return not changed,f'{changed[0]} changes in evaluation' if changed else 'the same numbers'
 
@@ -310,7 +310,7 @@ def ignores_neighbours(model, x, y, edition):
 
 # %% ../../nbs/tools/rules.ipynb #a3rd1012
 def _unused(model, x):
-    "The names of layers and parameters that take no part in training or evaluation; of a layer with parts, its own."
+    "The names of layers and parameters that take no part in training or evaluation; a layer stands for its parts."
     called,names = set(),[]
     with torch.nn.modules.module.register_module_forward_pre_hook(lambda o,_: called.add(o)):
         done = [*operations(model, x[:8], True), *operations(model, x[:8])]
@@ -332,7 +332,7 @@ def unused_layers(model, x, y, edition):
 
 # %% ../../nbs/tools/rules.ipynb #a3ru0040
 def _loss(out, y):
-    "That of log-probabilities, of raw scores or of probabilities."
+    "The loss of log-probabilities, of raw scores or of probabilities."
     return F.cross_entropy(out.clamp(min=1e-8).log() if _kind(out)==_PROBS else out, y)
 
 def _gradient_states(model, x, y, trained):
@@ -351,8 +351,8 @@ def _gradient_states(model, x, y, trained):
     return state
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0012
-@_rule('A parameter without a gradient stands behind .detach(), .data, .item() or torch.no_grad(); one whose gradient '
-       'is zero stands before a ReLU that is never active, or before a multiplication by 0. Layers kept in a Python '
+@_rule('A parameter has no gradient if .detach(), .data, .item() or torch.no_grad() comes after it; its gradient is '
+       'zero if a ReLU after it is never active, or its result is multiplied by 0. Layers kept in a Python '
        'list are not seen: use nn.ModuleList.', needs=_works)
 def gradients(model, x, y, edition):
     known = {_memory(p) for p in model.parameters()}
@@ -388,9 +388,9 @@ def receptive_field(model, x, y, edition):
     return min(h,w)>=DIGIT_SIZE,f'{h}×{w} pixels'
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0014
-@_rule('Forty images by heart is little. A loss that stays at 2.3 says that nothing is learned: is the model too '
-       'small, or something detached? At 1.46 or above, softmax comes twice. Elsewhere, there may be much dropout, or '
-       'a ReLU after the last layer, which lets digits die.', needs=(*_works,'gradients'))
+@_rule('Forty images are few to learn by heart. A loss that stays at 2.3 says that nothing is learned: is the model '
+       'too small, or something detached? Just above 1.46, softmax comes twice. Otherwise there may be much dropout, '
+       'or a ReLU after the last layer, which lets digits die.', needs=(*_works,'gradients'))
 def overfits_one_batch(model, x, y, edition):
     if count_params(model)>10*edition.budget: return None,'not checked: it has more than ten times the budget'
     start,best = copy.deepcopy(model.state_dict()),float('inf')
@@ -417,7 +417,7 @@ def _unjudged(run, name):
 
 def check_run(
     run,                # a `Run`
-    name:str|None=None, # of the model that it should be of
+    name:str|None=None, # the model that it should be a run of
     edition:Edition=EDITIONS['mnist_kit'] # the numbers to meet
 )->list:                # of `Finding`
     "What the rules find on a training run."
@@ -427,8 +427,8 @@ def check_run(
     return [_apply_rule(o, [], run, edition) for o in expected]
 
 # %% ../../nbs/tools/rules.ipynb #a3rd0015
-@_rule('What the three lessons show: augmentation, the one-cycle policy, weight decay, more channels while the image '
-       'is still large, and only light dropout; the lesson 4_key_learnings tells what each was seen to bring.')
+@_rule('The lessons show what may help: augmentation, the one-cycle policy, weight decay, more channels while the '
+       'image is still large, and only light dropout. Lesson 4_key_learnings says how much each of them brought.')
 def target(run, edition): return run.accuracy>=edition.target,pct(run.accuracy)
 
 @_rule('A one-cycle that is squeezed into fewer epochs loses little: give fit_recipe the number that is allowed.')
@@ -440,12 +440,12 @@ def last_three_epochs(run, edition):
     accs = [o['valid_accuracy'] for o in run.rows[-3:]]
     return len(accs)==3 and min(accs)>=edition.target,', '.join(map(pct, accs))
 
-@_rule('A shorter one-cycle has its low learning rates, which bring the last tenths, sooner: fit_recipe(epochs=…).')
+@_rule('A shorter one-cycle gets to its low learning rates, which bring the last tenths, sooner: fit_recipe(epochs=…).')
 def stretch(run, edition):
     there = [o['epoch'] for o in run.rows if o['valid_accuracy']>=edition.target]
     return bool(there) and there[0]<=edition.stretch,f'first in epoch {there[0]}' if there else 'in no epoch'
 
-@_rule('The model knows its training images too well: augmentation, dropout or fewer parameters at the end.')
+@_rule('The model knows its training images too well. Try augmentation, dropout or fewer weights in the last layers.')
 def train_test_gap(run, edition):
     gap = run.rows[-1]['train_accuracy']-run.accuracy
     return gap<MODEL1.reported.train_acc-MODEL1.reported.test_acc,f'{100*gap:.2f} percentage points'
