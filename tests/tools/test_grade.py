@@ -15,7 +15,7 @@ from mnist_kit.models import RECORDS
 from mnist_kit.runs import read_run
 from mnist_kit.tools import cli, grade
 from mnist_kit.tools.findings import expected_findings, findings_table
-from mnist_kit.tools.grade import LOADING, REPORT_SCHEMA, Report, check_all, check_submission
+from mnist_kit.tools.grade import LOADING, REPORT_SCHEMA, Report, Submission, check_all, check_submission
 from mnist_kit.tools.grade import find_submissions, split_name, write_json
 from mnist_kit.tools.sandbox import run_apart
 from submissions import faulty, handed_in
@@ -351,6 +351,22 @@ def test_it_trains_a_model_of_ones_own_with_raw_scores_and_does_not_judge_other_
     assert '✓ raw scores' in out and '✗' not in out
     (run,) = tmp_path.glob('runs/*')
     assert read_run(run).model == 'Net'
+
+
+def test_of_several_files_only_those_with_a_network_are_rows(monkeypatch):
+    def check(sub, **kwargs):
+        if 'layers' in sub.file:
+            return Report(sub.what, [replace(LOADING['loads'], holds=False, found='Scale: ' + grade.PARTS)])
+        return Report(sub.what, [LOADING['loads']], model=sub.name or 'Net', others=['Old'] * (not sub.name))
+
+    def whats(*files):
+        subs = [Submission('ada', __file__, root='ada', file=o) for o in files]
+        return [o.title for o in check_all([*subs, Submission('bob', __file__)])]
+
+    monkeypatch.setattr(grade, 'check_submission', check)
+    assert whats('layers.py', 'net.py') == ['ada:Net', 'ada:Old', 'bob:Net', 'bob:Old']
+    assert whats('net.py', 'two.py')[::2] == ['ada/net.py:Net', 'ada/two.py:Net', 'bob:Net']
+    assert whats('layers.py', 'more_layers.py')[:2] == ['ada/layers.py', 'ada/more_layers.py'], 'if there is no other'
 
 
 def test_a_submission_finds_no_gpu_so_that_it_is_judged_alike_on_every_machine(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from mnist_kit.runs import CHECKPOINT, read_run
 from mnist_kit.spec import MODEL1
 from mnist_kit.tools import study as study_module
 from mnist_kit.tools.cli import mnist_kit_study
-from mnist_kit.tools.study import report, run_one, run_study, ship
+from mnist_kit.tools.study import plan, report, run_one, run_study, ship
 
 # ---------------------------------------------------------------- running a study
 
@@ -182,6 +182,10 @@ def test_the_command_refuses_what_cannot_be_used_in_one_line_and_writes_nothing(
         with pytest.raises(SystemExit, match=f'^mnist_kit_study: .*{part}.*$'):
             mnist_kit_study(**usual | args)
     assert [p.name for p in tmp_path.iterdir()] == ['a file']
+
+
+def test_more_seeds_than_planned_may_be_asked_for():
+    assert plan('model1-gap', seeds=30) == [('model1-gap', i) for i in range(30)]
 
 
 # ---------------------------------------------------------------- what stops a study
