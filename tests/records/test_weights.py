@@ -22,14 +22,7 @@ def test_three_runs_have_weights_and_all_that_is_committed_has_less_than_one_and
     assert {p.parent.name for p in files if p.suffix == '.safetensors'} == with_weights
     assert {o.name for o in RECORDS.iterdir() if o.is_dir()} == with_weights and len(with_weights) == 3
     others = {p.name for p in files if not p.name.endswith('.runs.json')}
-    assert others == {
-        'run.json',
-        'model.safetensors',
-        'reported_curves.csv',
-        'claims.csv',
-        'bench.json',
-        'bench-h100.json',
-    }
+    assert others == {*'run.json model.safetensors reported_curves.csv claims.csv bench.json bench-h100.json'.split()}
     assert sum(p.stat().st_size for p in files) < 1_500_000
 
 
@@ -63,9 +56,8 @@ def test_an_ablation_has_no_trained_weights():
 def test_the_reported_curves_are_the_assignments():
     "Best training accuracies of Models 2 and 3: 99.00, 99.06 %. The rest of its table is compared in `07_evidence`."
     o = reported_curves()
-    assert set(o.columns) == {'model', 'epoch', 'train_accuracy', 'test_accuracy', 'test_loss'} and o.notna().all(
-        axis=None
-    )
+    assert set(o.columns) == {'model', 'epoch', 'train_accuracy', 'test_accuracy', 'test_loss'}
+    assert o.notna().all(axis=None)
     by_model = o.groupby('model')
     assert by_model.epoch.apply(list).to_dict() == {k: list(range(1, n + 1)) for k, n in zip(SPECS, (20, 15, 15))}
     assert by_model.train_accuracy.max()[['model2', 'model3']].tolist() == pytest.approx([0.9900, 0.9906])
