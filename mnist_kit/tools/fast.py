@@ -153,4 +153,4 @@ def to_fast(self:Learner):
 
 def fast_on_gpu(learn:Learner)->Learner:
     "`learn`, with `to_fast` where it trains on a GPU of NVIDIA's. For `prepare` of `train_run`."
-    return learn.to_fast() if learn.dls.device.type=='cuda' else learn
+    return learn.to_fast() if torch.device(learn.dls.device or 'cpu').type=='cuda' else learn

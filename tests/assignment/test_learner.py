@@ -5,7 +5,6 @@ import math
 from copy import deepcopy
 from dataclasses import asdict, replace
 
-import mnist_kit.tools.fast  # noqa: F401, brings to_fast
 import numpy as np
 import pytest
 import torch
@@ -19,6 +18,7 @@ from mnist_kit.learner import learner_for
 from mnist_kit.models import MODELS
 from mnist_kit.runs import EpochRows
 from mnist_kit.spec import SPECS, Recipe
+from mnist_kit.tools.fast import fast_on_gpu
 
 pytestmark = pytest.mark.usefixtures('few_digits')
 
@@ -61,8 +61,8 @@ def test_one_epoch_of_the_learner_equals_a_plain_pytorch_loop(name):
 @pytest.mark.parametrize('device', [None, 'cpu'])
 def test_fastais_own_dataloaders_will_do_without_a_device_or_with_its_name(device):
     items = [(torch.rand(1, 28, 28), torch.tensor(i % 10)) for i in range(8)]
-    learn = made('model3', dls=DataLoaders.from_dsets(items, items, bs=4, device=device)).to_fast()
-    learn.fit_recipe(epochs=1)
+    learn = made('model3', dls=DataLoaders.from_dsets(items, items, bs=4, device=device))
+    fast_on_gpu(learn).to_fast().fit_recipe(epochs=1)
     assert math.isfinite(learn.validate()[0])
 
 
